@@ -86,7 +86,7 @@ func text(template string, pairs ...any) string {
 const preset = `global
     stats socket {stats} level admin mode 666
     log {log} local0
-    nbthread 2
+    nbthread 1
 defaults
     mode tcp
     balance roundrobin
@@ -123,12 +123,27 @@ func (p *proxy) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// launch starts the program with inherited descriptors 3 and up, and waits until it answers on its
-// stats socket, which it does only once everything is bound and its loop runs.
+// launch starts the program with inherited descriptors 3 and up, and waits until it is at work.
 func (p *proxy) launch(inherited []*os.File, args ...string) {
 	p.tb.Helper()
 	cmd := p.command(args...)
 	cmd.ExtraFiles = inherited
+	p.run(cmd)
+}
+
+// launchLimited starts the program with a limit on its descriptors.
+func (p *proxy) launchLimited(descriptors int) {
+	p.tb.Helper()
+	shell := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$@"`, descriptors), "sh")
+	shell.Args = append(shell.Args, p.command().Args...)
+	shell.Dir = p.dir
+	p.run(shell)
+}
+
+// run starts cmd and waits until the program answers on its stats socket, which it does only once
+// everything is bound and its loop runs.
+func (p *proxy) run(cmd *exec.Cmd) {
+	p.tb.Helper()
 	p.Process = testutil.Start(p.tb, cmd)
 	testutil.Eventually(p.tb, "the program is at work", func() bool {
 		if p.Exited() {
@@ -183,4 +198,14 @@ func (p *proxy) logged(client *testutil.Conn, pattern string) []string {
 	p.tb.Helper()
 	line := p.log.WaitLine(p.tb, fmt.Sprintf(`127\.0\.0\.1:%d \[[^]]*\] (.*)\n`, client.Port()))[1]
 	return mustMatch(p.tb, "log line", line, "^"+pattern+"$")
+}
+
+// waitInfo waits until a field of "show info" has a value.
+func (p *proxy) waitInfo(tb testing.TB, field string, value int) {
+	tb.Helper()
+	want := fmt.Sprintf("\n%s: %d\n", field, value)
+	testutil.Eventually(tb, "show info has"+want, func() bool {
+		info, err := p.ask("show info")
+		return err == nil && strings.Contains(info, want)
+	})
 }

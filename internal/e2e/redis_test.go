@@ -18,6 +18,8 @@ func startRedisProxy(t *testing.T) (p *proxy, port int) {
 	server := testutil.StartRedis(t)
 	port = testutil.FreePort(t)
 	p = start(t, `
+global
+    nbthread 2
 listen redis
     bind 127.0.0.1:{port}
     server r1 {server}
@@ -158,6 +160,8 @@ func TestRedisServerGone(t *testing.T) {
 	t.Parallel()
 	port, otherPort := testutil.FreePort(t), testutil.FreePort(t)
 	p := start(t, `
+global
+    nbthread 2
 listen redis
     bind 127.0.0.1:{port}
     retries 0
