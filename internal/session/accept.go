@@ -17,14 +17,18 @@ const (
 // Accept takes connections from a listener.
 //
 // Its budget grows from one, because the usual queue holds one connection and asking once more costs a
-// system call that finds nothing; a listener that is still readable in the following round doubles it,
-// up to tune.maxaccept.
+// system call that finds nothing; a listener that is readable in consecutive rounds doubles it, up to
+// tune.maxaccept.
 func (t *Table) Accept(l *Listener) AcceptStatus {
 	p := t.Proxies[l.Proxy]
-	budget := min(max(l.burst, 1), t.MaxAccept)
-	for range budget {
+	if l.round+1 == t.round {
+		l.budget = min(2*l.budget, t.MaxAccept)
+	} else {
+		l.budget = 1
+	}
+	l.round = t.round
+	for range l.budget {
 		if !t.takeLimits(p, l) {
-			l.burst = 1
 			return AcceptLimited
 		}
 		fd, e := netio.Accept(l.FD, &t.sa)
@@ -35,20 +39,14 @@ func (t *Table) Accept(l *Listener) AcceptStatus {
 				continue
 			case netio.EMFILE, netio.ENFILE, netio.ENOBUFS, netio.ENOMEM:
 				t.complain(p, e)
-				l.burst = 1
 				return AcceptNoResources
 			}
-			l.burst = 1
 			return AcceptMore
 		}
 		t.open(p, l, fd)
 	}
-	l.burst = 2 * budget
 	return AcceptMore
 }
-
-// Calm tells that a round went by in which the listener had nothing.
-func (l *Listener) Calm() { l.burst = 1 }
 
 func (t *Table) takeLimits(p *Proxy, l *Listener) bool {
 	if !t.Conns.take() {

@@ -51,8 +51,10 @@ func (t *Table) connectEvent(id uint32, s *Session, events uint32) {
 	}
 }
 
-// Run gives every session in the run queue one round; those that want another wait for the next Run.
+// Run begins a round of the loop and gives every session in the run queue its turn; those that want
+// another wait for the next Run.
 func (t *Table) Run() {
+	t.round++
 	for range t.ready.Len() {
 		id, ok := t.ready.Pop()
 		if !ok {

@@ -97,7 +97,8 @@ type Listener struct {
 	Limit    *Limit     // maxconn of the bind line; nil: none
 	Shared   bool       // other workers watch the same socket
 
-	burst int // connections to accept at the next report, see Accept
+	budget int    // connections to accept at a report, see Accept
+	round  uint32 // of the last report
 }
 
 // Shared is what all tables of one process have in common.
@@ -149,6 +150,7 @@ type Table struct {
 	bytesOut     atomic.Uint64
 	splicedOut   atomic.Uint64
 	live         atomic.Int64
+	round        uint32 // of the loop
 }
 
 // NewTable makes the table of one worker.

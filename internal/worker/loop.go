@@ -210,6 +210,7 @@ func (w *Worker) closeListeners() {
 		w.unwatch(i, closed)
 		netio.Close(l.FD)
 	}
+	w.unbound.Store(true)
 }
 
 func (w *Worker) close() {

@@ -42,7 +42,8 @@ type Worker struct {
 		waiting atomic.Bool
 		list    []Grant
 	}
-	done chan struct{}
+	unbound atomic.Bool // the listeners are closed
+	done    chan struct{}
 }
 
 // Grant is a server's slot handed to a session that waited for it.
@@ -117,8 +118,8 @@ func New(sh *session.Shared, o Options) (w *Worker, err error) {
 	}, nil
 }
 
-// AddListener gives the worker a listener to own; before Start only. Shared says that other workers
-// watch the same socket, so that one report wakes one of them.
+// AddListener gives the worker a listener to own; before Start only. The backlog is what it listens
+// with again after a pause.
 func (w *Worker) AddListener(l *session.Listener, backlog int) {
 	w.Table.AddListener(l)
 	w.backlogs = append(w.backlogs, backlog)
@@ -146,6 +147,15 @@ func (w *Worker) Start() error {
 
 // Done is closed when the loop has ended and everything the worker owned is closed.
 func (w *Worker) Done() <-chan struct{} { return w.done }
+
+// Discard closes what a worker that was never started owns.
+func (w *Worker) Discard() {
+	w.close()
+	close(w.done)
+}
+
+// ListenersClosed reports whether CloseListeners has been obeyed.
+func (w *Worker) ListenersClosed() bool { return w.unbound.Load() }
 
 // Pause stops accepting and refuses new connections, Resume takes it back.
 func (w *Worker) Pause() { w.order(orderPause) }
