@@ -269,6 +269,25 @@ func TestTimersLateAfterAStop(t *testing.T) {
 	}
 }
 
+// TestTimersBeforeTheFirstExpire schedules on both sides of a date while the tree cannot know yet
+// where on the circle now is.
+func TestTimersBeforeTheFirstExpire(t *testing.T) {
+	for name, start := range wrapStarts {
+		t.Run(name, func(t *testing.T) {
+			m := newTimersModel(t, 4, start)
+			m.scheduleAt(0, m.now.Add(time.Hour))
+			m.scheduleAt(1, m.now.Add(24*24*time.Hour))
+			m.scheduleAt(2, m.now.Add(0))
+			m.scheduleAt(3, m.now.Add(time.Minute))
+			m.checkAll()
+			m.expire(4)
+			m.advance(3600 * 1000)
+			m.expire(4)
+			m.checkAll()
+		})
+	}
+}
+
 func TestTimersLazy(t *testing.T) {
 	timers := NewTimers()
 	timers.Grow(2)
