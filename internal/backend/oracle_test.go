@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,32 +80,43 @@ func mustListen(tb testing.TB) *net.TCPListener {
 	return l.(*net.TCPListener)
 }
 
-// mustNumberServer starts a server that answers every connection with one byte, its number.
+// mustNumberServer starts a server that answers every connection with one byte, its number, and
+// keeps it until the client leaves.
 func mustNumberServer(tb testing.TB, number int) (addr string) {
 	tb.Helper()
 	l := mustListen(tb)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var all sync.WaitGroup
+	all.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			_, _ = c.Write([]byte{byte(number)}) // a client that misses it reports it
-			c.Close()
+			all.Go(func() {
+				defer c.Close()
+				_, _ = c.Write([]byte{byte(number)}) // a client that misses it reports it
+				_, _ = io.Copy(io.Discard, c)
+			})
 		}
-	}()
+	})
 	tb.Cleanup(func() {
 		l.Close()
-		<-done
+		all.Wait()
 	})
 	return l.Addr().String()
 }
 
-// mustServer connects from a source address (an invalid one: any) and returns the number of the
-// server reached.
+// mustServer connects from a source address (an invalid one: any), leaves at once and returns the
+// number of the server reached.
 func (h haproxy) mustServer(tb testing.TB, source netip.Addr) int32 {
+	tb.Helper()
+	server, c := h.mustHold(tb, source)
+	c.Close()
+	return server
+}
+
+// mustHold connects like mustServer and leaves the connection open.
+func (h haproxy) mustHold(tb testing.TB, source netip.Addr) (int32, net.Conn) {
 	tb.Helper()
 	dialer := net.Dialer{Timeout: 10 * time.Second}
 	if source.IsValid() {
@@ -114,12 +126,68 @@ func (h haproxy) mustServer(tb testing.TB, source netip.Addr) int32 {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer c.Close()
-	answer, err := io.ReadAll(c)
-	if err != nil || len(answer) != 1 {
-		tb.Fatalf("answer %v, error %v", answer, err)
+	answer := make([]byte, 1)
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		tb.Fatal(err)
 	}
-	return int32(answer[0])
+	if _, err := io.ReadFull(c, answer); err != nil {
+		tb.Fatalf("no answer: %v", err)
+	}
+	return int32(answer[0]), c
+}
+
+// TestLoadedOrderEqualsHAProxy opens connections that stay until all slots are taken. Equally
+// loaded servers have no defined order in leastconn, so there only the numbers count.
+func TestLoadedOrderEqualsHAProxy(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		algorithm config.Algorithm
+		servers   []config.Server
+		counts    bool
+	}{
+		{"roundrobin", config.RoundRobin, []config.Server{{Weight: 3, MaxConn: 3}, {Weight: 2, MaxConn: 9}, {Weight: 1, MaxConn: 8}}, false},
+		{"roundrobin", config.RoundRobin, []config.Server{{Weight: 50, MaxConn: 2}, {Weight: 10, MaxConn: 22}, {Weight: 2, MaxConn: 5}}, true},
+		{"static-rr", config.StaticRR, []config.Server{{Weight: 3, MaxConn: 3}, {Weight: 2, MaxConn: 9}, {Weight: 1, MaxConn: 8}}, false},
+		{"first", config.First, []config.Server{{Weight: 3, MaxConn: 3}, {Weight: 2, MaxConn: 9}, {Weight: 1, MaxConn: 8}}, false},
+		{"leastconn", config.LeastConn, []config.Server{{Weight: 1, MaxConn: 7}, {Weight: 1, MaxConn: 9}, {Weight: 1, MaxConn: 8}}, false},
+		{"leastconn", config.LeastConn, []config.Server{{Weight: 3, MaxConn: 40}, {Weight: 5, MaxConn: 40}, {Weight: 1, MaxConn: 40}}, true},
+	} {
+		t.Run(fmt.Sprint(tc.name, tc.counts), func(t *testing.T) {
+			slots := 0
+			params := make([]string, len(tc.servers))
+			for i, s := range tc.servers {
+				params[i] = fmt.Sprintf("weight %d maxconn %d", s.Weight, s.MaxConn)
+				slots += s.MaxConn
+			}
+			if tc.counts {
+				slots = slots * 2 / 3
+			}
+			h := mustHAProxy(t, "balance "+tc.name, params...)
+			b, _ := mustBackend(t, config.Proxy{Balance: config.Balance{Algorithm: tc.algorithm}}, tc.servers...)
+			var want, got []int32
+			for range slots {
+				i, c := h.mustHold(t, netip.Addr{})
+				defer c.Close()
+				want = append(want, i)
+				got = append(got, mustAssign(t, b, anyone))
+			}
+			if tc.counts {
+				want, got = tally(want, len(params)), tally(got, len(params))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("servers (-haproxy +ours):\n%s", diff)
+			}
+		})
+	}
+}
+
+// tally counts how often each server occurs.
+func tally(list []int32, servers int) []int32 {
+	counts := make([]int32, servers)
+	for _, i := range list {
+		counts[i]++
+	}
+	return counts
 }
 
 func TestOrderEqualsHAProxy(t *testing.T) {
