@@ -197,10 +197,10 @@ func TestOrderEqualsHAProxy(t *testing.T) {
 	sets := [][]int{
 		{1, 1, 1}, {1, 2, 3}, {10, 10, 5}, {3, 2, 1}, {1, 1, 5}, {5, 1, 1}, {7, 11, 13}, {4, 4, 1, 1},
 		{2, 3, 5, 7}, {1, 2, 2, 3, 3}, {6, 4, 4, 3, 3, 3, 1}, {9, 9, 9, 8}, {1, 30}, {3, 3, 2, 2, 1, 1},
-		{17, 5, 5, 2}, {1, 1, 1, 1, 1, 2}, {0, 2, 5},
+		{17, 5, 5, 2}, {1, 1, 1, 1, 1, 2}, {0, 2, 5}, {12, 33, 31}, {7, 10, 7}, {9, 8, 7},
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 8 {
+	for range 4 {
 		set := make([]int, 2+random.IntN(6))
 		for i := range set {
 			set[i] = 1 + random.IntN(12)
@@ -220,8 +220,8 @@ func TestOrderEqualsHAProxy(t *testing.T) {
 					sum += w
 				}
 				visits := 3 * sum
-				if algorithm.value == config.RoundRobin && sum <= 12 {
-					visits = 35 * sum // a lap has sixteen periods
+				if algorithm.value == config.RoundRobin {
+					visits = 35 * sum // a lap has sixteen periods, and the second may differ
 				}
 				h := mustHAProxy(t, "balance "+algorithm.name, params...)
 				b, _ := mustBackend(t, config.Proxy{Balance: config.Balance{Algorithm: algorithm.value}}, weighted(weights...)...)
