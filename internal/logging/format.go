@@ -112,7 +112,7 @@ func (f *Format) Append(dst []byte, r *Record) []byte {
 func (it *item) append(dst []byte, r *Record) []byte {
 	switch it.kind {
 	case kindConstant:
-		return appendQuoted(dst, it.text, it.flags)
+		return appendConstant(dst, it.text, it.flags)
 	case kindMissing:
 		return appendText(dst, "", it.flags)
 
@@ -381,8 +381,8 @@ func appendText(dst []byte, s string, fl flags) []byte {
 	return dst
 }
 
-// appendQuoted appends a constant of the format, which is its author's and so goes out as written.
-func appendQuoted(dst []byte, s string, fl flags) []byte {
+// appendConstant appends a constant of the format, which is its author's and so goes out as written.
+func appendConstant(dst []byte, s string, fl flags) []byte {
 	if s == "" {
 		return appendEmpty(dst, fl)
 	}
