@@ -186,6 +186,7 @@ func TestFormat_items(t *testing.T) {
 		{"%[bc_srv_queue] %[bc_be_queue]", "0 0"},
 		{"%{+Q}[src_port] %{+X}[src_port] %{+Q}[src]", `"41580" 41580 "127.0.0.1"`},
 		{`%[str(a b)] %[str('c,d]e')] %[str("f\"g")] %[str()] %[int(-05)] %[bool(true)]`, `a b c,d]e f"g - -5 1`},
+		{`%[str(a\,\n\r\t\)b)] %[str('a'"\"b\\"c)] %[bool(0)] %[bool(false)]`, "a,\n\r\t)b a\"b\\c 0 0"},
 		{`%{+E,+Q}[str('q"u]b\d')]`, `"q\"u\]b\\d"`},
 	}
 	for _, tt := range tests {
@@ -216,6 +217,7 @@ func TestFormat_missingValues(t *testing.T) {
 		}, "unix:9 unix:9  -:-"},
 		{"%si:%sp", func(r *Record) { r.ServerAddr.Family = netio.FamilyUnix }, "unix:0"},
 		{"%OG", func(r *Record) { r.Origin = 200 }, "unspec"},
+		{"%{+X}rt", func(r *Record) { r.Counter = 1<<64 - 1 }, "FFFFFFFFFFFFFFFF"},
 		{"%rc %[txn.conn_retries] %[txn.redispatched]", func(r *Record) { r.Retries, r.Redispatched = 2, true }, "+2 2 1"},
 		{"%B %U %Tt %Tu %Td %[bytes_out]", func(r *Record) { r.ASAP = true }, "+0 0 +-1 +-1 -1 0"},
 	}

@@ -263,6 +263,16 @@ func TestNewSampler_errors(t *testing.T) {
 	}
 }
 
+func TestLogger_usesSD(t *testing.T) {
+	_, target := mustUDP(t, "127.0.0.1")
+	for format := config.HeaderLocal; format <= config.HeaderRaw; format++ {
+		target.Format = format
+		if got, want := mustLogger(t, Options{}, target).UsesSD(), format == config.HeaderRFC5424; got != want {
+			t.Errorf("format %d uses structured data: %v", format, got)
+		}
+	}
+}
+
 func TestLogger_ipv6(t *testing.T) {
 	c, target := mustUDP(t, "::1")
 	target.Format = config.HeaderRaw
