@@ -104,6 +104,20 @@ func TestCompile_aliasClasses(t *testing.T) {
 	}
 }
 
+func TestOneEdit(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"abc", "abc", false}, {"abc", "abd", true}, {"abc", "xbc", true}, {"abc", "acb", true}, {"abc", "bac", true}, {"abc", "cba", false},
+		{"abc", "ab", true}, {"bc", "abc", true}, {"abc", "abxc", true}, {"abc", "a", false}, {"", "a", true}, {"", "", false}, {"ab", "cd", false},
+	} {
+		if got := oneEdit(tt.a, tt.b); got != tt.want {
+			t.Errorf("%q, %q: %v", tt.a, tt.b, got)
+		}
+	}
+}
+
 func FuzzCompile(f *testing.F) {
 	for _, s := range []string{
 		TCPLogFormat, TCPLogCLFFormat, "", "%", "%%", "%foo", "%{+Q,-X}o%ci", "%(a:str){+E}[str('x,]y')]", "%[src,lower]", "a  b %hr  c",

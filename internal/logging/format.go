@@ -340,10 +340,6 @@ func appendHex(dst []byte, n uint64, width int) []byte {
 		digits++
 	}
 	for d := max(digits, width); d > 0; d-- {
-		if d > 16 {
-			dst = append(dst, '0')
-			continue
-		}
 		dst = append(dst, hexDigits[n>>(4*(d-1))&15])
 	}
 	return dst
