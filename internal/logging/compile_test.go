@@ -109,8 +109,19 @@ func TestOneEdit(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"abc", "abc", false}, {"abc", "abd", true}, {"abc", "xbc", true}, {"abc", "acb", true}, {"abc", "bac", true}, {"abc", "cba", false},
-		{"abc", "ab", true}, {"bc", "abc", true}, {"abc", "abxc", true}, {"abc", "a", false}, {"", "a", true}, {"", "", false}, {"ab", "cd", false},
+		{"abc", "abc", false},
+		{"abc", "abd", true},
+		{"abc", "xbc", true},
+		{"abc", "acb", true},
+		{"abc", "bac", true},
+		{"abc", "cba", false},
+		{"abc", "ab", true},
+		{"bc", "abc", true},
+		{"abc", "abxc", true},
+		{"abc", "a", false},
+		{"", "a", true},
+		{"", "", false},
+		{"ab", "cd", false},
 	} {
 		if got := oneEdit(tt.a, tt.b); got != tt.want {
 			t.Errorf("%q, %q: %v", tt.a, tt.b, got)
