@@ -21,7 +21,7 @@ type ConnOptions struct {
 	UserTimeout  time.Duration // TCP_USER_TIMEOUT
 	RcvBuf       int
 	SndBuf       int
-	NotSentLowat int // TCP_NOTSENT_LOWAT
+	NotSentLowat int    // TCP_NOTSENT_LOWAT
 	CC           string // TCP_CONGESTION, on listeners
 }
 
