@@ -2,7 +2,6 @@ package logging
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/penstock/penstock/netio"
@@ -17,6 +16,7 @@ const (
 // Format is a compiled log format. It is immutable and shared by all workers.
 type Format struct {
 	items    []item
+	kinds    uint64 // one bit per kind of item
 	warnings []FormatError
 }
 
@@ -93,8 +93,10 @@ const (
 	kindPid
 	kindHostname
 	kindUniqueID
-	kindOrigin
+	kindOrigin // the last one
 )
+
+const _ = 63 - kindOrigin // does not compile when Format.kinds has too few bits
 
 // Append appends the record in this format to dst and returns the longer slice, without a line feed.
 // It allocates only when dst is too small.
@@ -116,9 +118,7 @@ func (f *Format) NeedsBindAddr() bool { return f.shows(kindBindIP) || f.shows(ki
 // NeedsLocalAddr reports whether the format shows our end of the server connection.
 func (f *Format) NeedsLocalAddr() bool { return f.shows(kindLocalIP) || f.shows(kindLocalPort) }
 
-func (f *Format) shows(k kind) bool {
-	return slices.ContainsFunc(f.items, func(it item) bool { return it.kind == k })
-}
+func (f *Format) shows(k kind) bool { return f.kinds>>k&1 != 0 }
 
 func (it *item) append(dst []byte, r *Record) []byte {
 	switch it.kind {

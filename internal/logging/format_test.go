@@ -342,3 +342,26 @@ func TestDates_followTheClock(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestFormat_needs(t *testing.T) {
+	tests := []struct {
+		format      string
+		bind, local bool
+	}{
+		{TCPLogFormat, false, false},
+		{"%fi", true, false},
+		{"%fp", true, false},
+		{"x %[dst_port] y", true, false},
+		{"%bi", false, true},
+		{"%bp", false, true},
+		{"%[dst]%[bc_src]", true, true},
+		{"%si %sp %ci", false, false},
+		{"", false, false},
+	}
+	for _, tt := range tests {
+		f := mustCompile(t, tt.format)
+		if f.NeedsBindAddr() != tt.bind || f.NeedsLocalAddr() != tt.local {
+			t.Errorf("%q needs bind %v, local %v", tt.format, f.NeedsBindAddr(), f.NeedsLocalAddr())
+		}
+	}
+}
