@@ -239,7 +239,7 @@ func setBindID(p *params, b *Bind) {
 	case n <= 0:
 		p.failArg(1, codeInvalidValue, "'id' : custom id has to be > 0")
 	case len(b.Addrs) > 1:
-		p.failKeyword(codeForbiddenInHere, "'id' can only be used with a single socket")
+		p.failKeyword(codeNotAllowedHere, "'id' can only be used with a single socket")
 	default:
 		b.ID = n
 	}

@@ -242,11 +242,11 @@ func (p *params) serverParameters(s *Server, name string, isDefault bool) {
 		case word == "weight":
 			p.checkWeight(name)
 		case word == "id" && isDefault:
-			p.failKeyword(codeForbiddenInHere, "'id' option is not accepted in default-server sections")
+			p.failKeyword(codeNotAllowedHere, "'id' option is not accepted in default-server sections")
 			p.pos += 1 + k.args
 			continue
 		case word == "usesrc":
-			p.failKeyword(codeForbiddenInHere, "'usesrc' only allowed after a 'source' statement.")
+			p.failKeyword(codeNotAllowedHere, "'usesrc' only allowed after a 'source' statement.")
 		case k.class == NotYet && !(word == "hash-key" && p.arg(1) == "id"):
 			p.notYet(false)
 		}

@@ -8,15 +8,15 @@ import (
 
 // The codes of mistakes in the words of a line. Programs read them; they never change.
 const (
-	codeUnknownKeyword  = "unknown-keyword"
-	codeNotImplemented  = "not-implemented"
-	codeHTTPOnly        = "http-only"
-	codeDeprecated      = "deprecated"
-	codeMissingValue    = "missing-value"
-	codeInvalidValue    = "invalid-value"
-	codeInvalidAddress  = "invalid-address"
-	codeUnexpectedWord  = "unexpected-word"
-	codeForbiddenInHere = "not-allowed-here"
+	codeUnknownKeyword = "unknown-keyword"
+	codeNotImplemented = "not-implemented"
+	codeHTTPOnly       = "http-only"
+	codeDeprecated     = "deprecated"
+	codeMissingValue   = "missing-value"
+	codeInvalidValue   = "invalid-value"
+	codeInvalidAddress = "invalid-address"
+	codeUnexpectedWord = "unexpected-word"
+	codeNotAllowedHere = "not-allowed-here"
 )
 
 // wordError is a mistake found below the level of a line, where the index of the word is not known yet.
