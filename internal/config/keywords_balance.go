@@ -53,9 +53,7 @@ func parseBalance(p *parser, s *stmt) {
 		p.at(s, 1, Alert, placeSpaced, codeNotImplemented, notYet("balance "+word), "")
 		return
 	case "uri", "url_param", "hdr", "log-hash":
-		p.at(s, 1, Warning, placeSpaced, codeHTTPOnly,
-			"Layer 7 hash not possible for "+px.title()+" '"+px.Name+"' (needs 'mode http'). Falling back to round robin.", "")
-		px.Balance.Algorithm = RoundRobin
+		px.Balance.Algorithm, px.layer7 = RoundRobin, p.pos(s, 1)
 		return
 	default:
 		call = true
@@ -66,6 +64,7 @@ func parseBalance(p *parser, s *stmt) {
 		return
 	}
 	px.Balance.Algorithm, px.Balance.Draws, px.Balance.Pos = algorithm, draws, p.pos(s, 1)
+	px.layer7 = Pos{}
 }
 
 // parseHashType reads a hash-type line.

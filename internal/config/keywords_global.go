@@ -68,6 +68,7 @@ var globalKeywords = map[string]globalKeyword{
 	"default-path":                       {class: Implemented, parse: parseDefaultPath},
 	"unix-bind":                          {class: Implemented, parse: parseUnixBind},
 	"external-check":                     {class: Implemented, parse: parseExternalCheck},
+	"profiling.tasks":                    {class: Implemented, parse: parseProfiling},
 	"set-dumpable":                       {class: Implemented, parse: parseSetDumpable},
 	"master-worker":                      {class: Implemented, parse: parseMasterWorker},
 	"harden.reject-privileged-ports.tcp": {class: NotYet, parse: parseHarden},
@@ -110,7 +111,7 @@ func init() {
 		"no-memory-trimming", "tune.defaults.purge", "tune.idle-pool.shared", "tune.pool-low-fd-ratio",
 		"tune.pool-high-fd-ratio", "tune.takeover-other-tg-connections", "nopoll", "nokqueue", "noevports",
 		"nogetaddrinfo", "noktls", "tune.disable-fast-forward", "tune.disable-zero-copy-forwarding",
-		"tune.pt.zero-copy-forwarding", "tune.applet.zero-copy-forwarding", "profiling.tasks", "profiling.tasks.lock",
+		"tune.pt.zero-copy-forwarding", "tune.applet.zero-copy-forwarding", "profiling.tasks.lock",
 		"profiling.tasks.memory", "profiling.memory", "tune.chksize", "ulimit-c", "tune.counters")
 	accept(HTTPOnly, "",
 		"h1-accept-payload-with-any-method", "h1-case-adjust", "h1-case-adjust-file", "h1-do-not-close-on-insecure-transfer-encoding",
@@ -297,15 +298,13 @@ func parseIdleTimer(p *parser, s *stmt) {
 	if p.tooMany(s, 1, 1) {
 		return
 	}
-	if len(s.words) < 2 {
-		p.alert(s, 1, codeMissingValue, "'%s' expects a timer value between 0 and 65535 ms.", s.keyword())
-		return
-	}
-	d, ok := p.time(s, 1, time.Millisecond, "<"+s.keyword()+">")
+	d, err := parseTime(s.arg(1), time.Millisecond)
+	var e *unitError
 	switch {
-	case !ok:
-	case d > 65535*time.Millisecond:
-		p.alertTight(s, 1, codeInvalidValue, "timer overflow in argument <%s> to <%s>, maximum value is 65535 ms.", s.arg(1), s.keyword())
+	case errors.As(err, &e) && e.char != 0:
+		p.alertTight(s, 1, codeInvalidValue, "%s in argument to <%s>.", err, s.keyword())
+	case err != nil || d > 65535*time.Millisecond:
+		p.alert(s, 1, codeInvalidValue, "'%s' expects a timer value between 0 and 65535 ms.", s.keyword())
 	default:
 		p.cfg.Global.IdleTimer = d
 	}
@@ -333,11 +332,11 @@ func parseUser(p *parser, s *stmt) {
 		p.warn(s, 0, "repeated", "user/uid already specified. Continuing.")
 		return
 	}
-	p.userSet = true
 	if s.keyword() == "uid" {
-		p.numericID(s, &p.cfg.Global.UID, "user")
+		p.userSet = p.numericID(s, &p.cfg.Global.UID, "user")
 		return
 	}
+	p.userSet = true
 	if len(s.words) < 2 {
 		p.alert(s, 1, codeMissingValue, "'%s' expects a user name.", s.keyword())
 		return
@@ -360,11 +359,11 @@ func parseGroup(p *parser, s *stmt) {
 		p.warn(s, 0, "repeated", "gid/group was already specified. Continuing.")
 		return
 	}
-	p.groupSet = true
 	if s.keyword() == "gid" {
-		p.numericID(s, &p.cfg.Global.GID, "group")
+		p.groupSet = p.numericID(s, &p.cfg.Global.GID, "group")
 		return
 	}
+	p.groupSet = true
 	if len(s.words) < 2 {
 		p.alert(s, 1, codeMissingValue, "'%s' expects a group name.", s.keyword())
 		return
@@ -379,19 +378,20 @@ func parseGroup(p *parser, s *stmt) {
 	}
 }
 
-// numericID reads the argument of uid or gid; other names the keyword that takes a name.
-func (p *parser) numericID(s *stmt, id *int, other string) {
+// numericID reads the argument of uid or gid; other names the keyword that takes a name. It reports success.
+func (p *parser) numericID(s *stmt, id *int, other string) bool {
 	if len(s.words) < 2 {
 		p.alert(s, 1, codeMissingValue, "'%s' expects an integer argument.", s.keyword())
-		return
+		return false
 	}
 	n, err := strconv.Atoi(s.arg(1))
 	if err != nil {
-		p.warn(s, 1, codeInvalidValue, "%s: string '%s' is not a number.\n   | You might want to use the '%s' parameter to use a system %s name.",
+		p.warn(s, 1, codeInvalidValue, " %s: string '%s' is not a number.\n   | You might want to use the '%s' parameter to use a system %s name.",
 			s.keyword(), s.arg(1), other, other)
-		return
+		return false
 	}
 	*id = n
+	return true
 }
 
 func parsePidFile(p *parser, s *stmt) {
@@ -581,22 +581,18 @@ func (p *parser) logTarget(s *stmt, usage string) (LogTarget, bool) {
 }
 
 func parseLogSendHostname(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
 	p.cfg.Global.LogSendHostname = true
 	p.cfg.Global.LogHostname = s.arg(1)
 }
 
-func parseGlobalLogTag(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
+func parseGlobalLogTag(p *parser, s *stmt) { p.logTag(s, &p.cfg.Global.LogTag) }
+
+func (p *parser) logTag(s *stmt, tag *string) {
 	if len(s.words) < 2 {
 		p.alert(s, 1, codeMissingValue, "'%s' expects a tag for use in syslog.", s.keyword())
 		return
 	}
-	p.cfg.Global.LogTag = s.arg(1)
+	*tag = s.arg(1)
 }
 
 func parseNode(p *parser, s *stmt) {
@@ -648,6 +644,15 @@ func parseSetDumpable(p *parser, s *stmt) {
 		p.tooMany(s, 1, 1)
 	default:
 		p.tooMany(s, 0, 1)
+	}
+}
+
+func parseProfiling(p *parser, s *stmt) {
+	switch s.arg(1) {
+	case "on", "auto", "off":
+		p.tooMany(s, 1, 1)
+	default:
+		p.alert(s, 1, codeInvalidValue, "'%s' expects either 'on', 'auto', or 'off' but got '%s'.", s.keyword(), s.arg(1))
 	}
 }
 

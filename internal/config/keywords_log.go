@@ -64,13 +64,4 @@ func parseLogFormat(p *parser, s *stmt) {
 	}
 }
 
-func parseProxyLogTag(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
-	if len(s.words) < 2 {
-		p.alert(s, 1, codeMissingValue, "'%s' expects a tag for use in syslog.", s.keyword())
-		return
-	}
-	p.px.LogTag = s.arg(1)
-}
+func parseProxyLogTag(p *parser, s *stmt) { p.logTag(s, &p.px.LogTag) }

@@ -21,7 +21,7 @@ func optionFlag(in where, flag func(*Proxy) *bool) optionKeyword {
 // optionKeywords are all options that HAProxy knows.
 var optionKeywords = map[string]optionKeyword{
 	"allbackups":          optionFlag(inDB, func(px *Proxy) *bool { return &px.AllBackups }),
-	"abortonclose":        optionFlag(inDFB, func(px *Proxy) *bool { return &px.AbortOnClose }),
+	"abortonclose":        optionFlag(inDB, func(px *Proxy) *bool { return &px.AbortOnClose }),
 	"clitcpka":            optionFlag(inDF, func(px *Proxy) *bool { return &px.ClientKeepAlive.Enabled }),
 	"srvtcpka":            optionFlag(inDB, func(px *Proxy) *bool { return &px.ServerKeepAlive.Enabled }),
 	"dontlognull":         optionFlag(inDF, func(px *Proxy) *bool { return &px.DontLogNull }),

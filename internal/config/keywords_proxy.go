@@ -172,10 +172,17 @@ func parseBindLine(p *parser, s *stmt) {
 	b, errs := parseBind(words, false, p.env.lookup)
 	message := func(e argError) string { return bindMessage(e, words, px.section(), false) }
 	if p.argErrors(s, 0, errs, placeSpaced, message) || b == nil {
-		px.broken = true
 		return
 	}
 	b.Pos = p.pos(s, 1)
+	if b.ID != 0 {
+		if old := px.bindIDs[b.ID]; old != nil {
+			p.alert(s, 1, "duplicate-id", "'bind %s' in section '%s' : 'id' : custom id %d already used at %s:%d ('bind %s')",
+				b.Words, px.section(), b.ID, old.Pos.File, old.Pos.Line, old.Words)
+			return
+		}
+		px.bindIDs[b.ID] = b
+	}
 	p.presetUnix(b)
 	px.Binds = append(px.Binds, b)
 }
@@ -195,7 +202,6 @@ func parseServerLine(p *parser, s *stmt) {
 		}
 	}
 	if srv == nil {
-		px.broken = true
 		return
 	}
 	srv.Pos = p.pos(s, 1)
@@ -203,8 +209,15 @@ func parseServerLine(p *parser, s *stmt) {
 		px.servers[srv.Name] = srv
 	}
 	if failed {
-		px.broken = true
 		return
+	}
+	if srv.ID != 0 {
+		if old := px.serverIDs[srv.ID]; old != nil {
+			p.at(s, 1, Alert, placeBracket, "duplicate-id", fmt.Sprintf("'server %s/%s' : 'id' : custom id %d already used at %s:%d ('server %s').",
+				px.Name, srv.Name, srv.ID, old.Pos.File, old.Pos.Line, old.Name), "")
+			return
+		}
+		px.serverIDs[srv.ID] = srv
 	}
 	px.Servers = append(px.Servers, srv)
 }
@@ -235,7 +248,7 @@ func parseUseBackend(p *parser, s *stmt) {
 	case len(s.words) > 2:
 		p.alert(s, 2, codeUnexpectedWord, "unexpected keyword '%s' after switching rule, only 'if' and 'unless' are allowed.", s.arg(2))
 	case px.UseBackend.Name != "":
-		p.at(s, 0, Warning, placeTight, "unreachable",
+		p.at(s, 0, Diag, placeTight, "unreachable",
 			fmt.Sprintf("previous '%s' action is final and has no condition attached, further entries are NOOP.", s.keyword()), "")
 	default:
 		px.UseBackend = Ref{Name: s.arg(1), Pos: p.pos(s, 1)}
@@ -385,9 +398,6 @@ func parseKeepAlive(p *parser, s *stmt) {
 	ka := &p.px.ClientKeepAlive
 	if side == "srvtcpka" {
 		ka = &p.px.ServerKeepAlive
-	}
-	if p.tooMany(s, 1, 1) {
-		return
 	}
 	if len(s.words) < 2 {
 		p.alert(s, 1, codeMissingValue, "'%s' expects an integer value", s.keyword())

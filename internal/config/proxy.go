@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The formats that the log options stand for.
@@ -61,15 +62,17 @@ const (
 type proxyState struct {
 	Proxy
 	isDefaults bool
-	broken     bool // its header was refused: it is read for the sake of its mistakes only
 	http       bool
 	modePos    Pos
 
-	def      *Server // default-server
-	notes    []note
-	logSetBy string
-	logLocal bool // logSetBy comes from this section, not from defaults
-	servers  map[string]*Server
+	def       *Server // default-server
+	notes     []note
+	logSetBy  string
+	logLocal  bool // logSetBy comes from this section, not from defaults
+	layer7    Pos  // of a balance line that hashes what only HTTP has
+	servers   map[string]*Server
+	serverIDs map[int]*Server // by forced id
+	bindIDs   map[int]*Bind
 
 	explicitRef, implicitRef bool // of a defaults section: how proxies named it
 	warnedRef                bool
@@ -116,7 +119,7 @@ func (px *proxyState) in() where {
 func inherit(from *proxyState, name string, kind Kind) *proxyState {
 	px := &proxyState{
 		Proxy: from.Proxy, isDefaults: kind == 0, http: from.http, modePos: from.modePos,
-		logSetBy: from.logSetBy,
+		logSetBy: from.logSetBy, layer7: from.layer7,
 	}
 	def := *from.def
 	px.def = &def
@@ -135,7 +138,7 @@ func inherit(from *proxyState, name string, kind Kind) *proxyState {
 		px.SmartAccept, px.ContStats, px.SocketStats = false, false, false
 	}
 	if kind == Frontend {
-		px.Balance = newProxy().Balance
+		px.Balance, px.layer7 = newProxy().Balance, Pos{}
 		px.FullConn, px.Retries = 0, newProxy().Retries
 		px.Redispatch, px.RedispatchInterval, px.AllBackups = false, 0, false
 		px.Source = nil
@@ -146,6 +149,8 @@ func inherit(from *proxyState, name string, kind Kind) *proxyState {
 	}
 	if kind != 0 {
 		px.servers = make(map[string]*Server)
+		px.serverIDs = make(map[int]*Server)
+		px.bindIDs = make(map[int]*Bind)
 	}
 	return px
 }
@@ -154,7 +159,6 @@ func inherit(from *proxyState, name string, kind Kind) *proxyState {
 func (p *parser) startProxy(s *stmt) {
 	p.kind = secProxy
 	kind := map[string]Kind{"frontend": Frontend, "backend": Backend, "listen": Listen}[s.keyword()]
-	broken := p.fatal
 	name, parentAt := s.arg(1), 0
 	switch {
 	case kind == 0 && name == "from" && len(s.words) == 3:
@@ -187,7 +191,6 @@ func (p *parser) startProxy(s *stmt) {
 	}
 	px := inherit(from, name, kind)
 	px.Pos = p.pos(s, 1)
-	px.broken = p.fatal > broken
 	p.px = px
 	if kind == 0 {
 		p.lastDef = px
@@ -287,17 +290,29 @@ func (p *parser) allowed(s *stmt, name string, in where, strict bool) bool {
 	case px.isDefaults && in&inN != 0:
 		p.alert(s, 0, codeNotAllowedHere, "'%s' not allowed in anonymous 'defaults' section.", name)
 	case px.isDefaults:
-		p.alert(s, 0, codeNotAllowedHere, "'%s' not allowed in 'defaults' section.", name)
+		where := placeSpaced
+		switch name {
+		case "server", "server-template":
+			where = placeBracket
+		case "id", "description":
+			where = placeTight
+		}
+		p.at(s, 0, Alert, where, codeNotAllowedHere, fmt.Sprintf("'%s' not allowed in 'defaults' section.", name), "")
 	default:
 		side := "frontend"
 		if here == inF {
 			side = "backend"
 		}
 		more := ""
-		if name == "maxconn" {
+		switch name {
+		case "maxconn":
 			more = " Maybe you want 'fullconn' instead ?"
+		case "fullconn":
+			more = " Maybe you want 'maxconn' instead ?"
 		}
-		if strict {
+		if strings.HasPrefix(name, "clitcpka-") || strings.HasPrefix(name, "srvtcpka-") {
+			p.warn(s, 0, codeNotAllowedHere, "%s will be ignored because %s '%s' has no %s capability", name, px.title(), px.Name, side)
+		} else if strict {
 			p.alert(s, 0, codeNotAllowedHere, "'%s' not allowed because %s '%s' has no %s capability.%s", name, px.title(), px.Name, side, more)
 		} else {
 			p.warn(s, 0, codeNotAllowedHere, "'%s' ignored because %s '%s' has no %s capability.%s", name, px.title(), px.Name, side, more)

@@ -16,13 +16,13 @@ func (p *parser) validate() {
 		if px.Timeouts.Queue == 0 {
 			px.Timeouts.Queue = px.Timeouts.Connect
 		}
+		assignServerIDs(px)
+		assignListenerIDs(px)
 		if px.Disabled {
 			continue
 		}
 		p.checkMode(px)
 		p.checkRefs(px)
-		p.assignServerIDs(px)
-		p.assignListenerIDs(px)
 		if clean {
 			p.checkUse(px)
 		}
@@ -61,25 +61,13 @@ func (p *parser) assignProxyIDs() {
 }
 
 // assignServerIDs numbers the servers from 1 around the forced numbers.
-func (p *parser) assignServerIDs(px *proxyState) {
-	forced := make(map[int]*Server)
-	for _, srv := range px.Servers {
-		if srv.ID == 0 {
-			continue
-		}
-		if old := forced[srv.ID]; old != nil {
-			p.about(Alert, placeBracket, srv.Pos, "duplicate-id", fmt.Sprintf("'server %s/%s' : 'id' : custom id %d already used at %s:%d ('server %s')",
-				px.Name, srv.Name, srv.ID, old.Pos.File, old.Pos.Line, old.Name), "")
-			continue
-		}
-		forced[srv.ID] = srv
-	}
+func assignServerIDs(px *proxyState) {
 	next := 1
 	for _, srv := range px.Servers {
 		if srv.ID != 0 {
 			continue
 		}
-		for forced[next] != nil {
+		for px.serverIDs[next] != nil {
 			next++
 		}
 		srv.ID = next
@@ -88,19 +76,7 @@ func (p *parser) assignServerIDs(px *proxyState) {
 }
 
 // assignListenerIDs numbers the listeners from 1 around the forced numbers.
-func (p *parser) assignListenerIDs(px *proxyState) {
-	forced := make(map[int]*Bind)
-	for _, b := range px.Binds {
-		if b.ID == 0 {
-			continue
-		}
-		if old := forced[b.ID]; old != nil {
-			p.about(Alert, placeSpaced, b.Pos, "duplicate-id", fmt.Sprintf("'bind %s' : 'id' : custom id %d already used at %s:%d ('bind %s')",
-				b.Words, b.ID, old.Pos.File, old.Pos.Line, old.Words), "")
-			continue
-		}
-		forced[b.ID] = b
-	}
+func assignListenerIDs(px *proxyState) {
 	next := 1
 	for _, b := range px.Binds {
 		b.ListenerIDs = make([]int, len(b.Addrs))
@@ -109,7 +85,7 @@ func (p *parser) assignListenerIDs(px *proxyState) {
 				b.ListenerIDs[i] = b.ID
 				continue
 			}
-			for forced[next] != nil {
+			for px.bindIDs[next] != nil {
 				next++
 			}
 			b.ListenerIDs[i] = next
@@ -187,6 +163,9 @@ func noteSides(n note) where {
 
 // checkUse warns about sections that are complete but hardly what was meant.
 func (p *parser) checkUse(px *proxyState) {
+	if px.layer7.Line > 0 {
+		p.aboutf(Warning, px.layer7, codeHTTPOnly, "Layer 7 hash not possible for %s '%s' (needs 'mode http'). Falling back to round robin.", px.title(), px.Name)
+	}
 	if px.Kind == Frontend && len(px.Binds) == 0 {
 		p.aboutf(Warning, px.Pos, "no-bind", "%s '%s' has no 'bind' directive. Please declare it as a backend if this was intended.", px.title(), px.Name)
 	}
