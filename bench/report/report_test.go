@@ -55,8 +55,10 @@ func example() *Report {
 		Reference: "haproxy",
 		Host:      Host{Kernel: "6.18", CPUs: 2, CPU: "some", Go: "go1.26", Placement: "Proxy on CPU 0", Rounds: 3, Window: "1s", Time: time.Unix(0, 0)},
 		Peers: []Peer{
-			{Name: "penstock", Version: "1"}, {Name: "haproxy", Version: "2.6"},
-			{Name: "nginx", Missing: "not installed"}, {Name: "direct"},
+			{Name: "penstock", Version: "1"},
+			{Name: "haproxy", Version: "2.6"},
+			{Name: "nginx", Missing: "not installed"},
+			{Name: "direct"},
 		},
 		Scenarios: []Scenario{
 			{"rr", "round trips", PerOp}, {"bulk", "streams", PerGiB}, {"idle", "sessions at rest", PerSession},
