@@ -1,0 +1,214 @@
+package peers
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/penstock/penstock/netio"
+)
+
+func TestFind(t *testing.T) {
+	got, err := Find(t.Context(), t.TempDir(), t.TempDir(), []string{"haproxy=/bin/true -x", "other=/nonexistent/proxy", "more=no-such-program-anywhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Peer{
+		{Name: Penstock, Missing: "no ./cmd/penstock in the module"},
+		{Name: HAProxy, Command: []string{"/bin/true", "-x"}},
+		{Name: "other", Command: []string{"/nonexistent/proxy"}, Missing: "stat /nonexistent/proxy: no such file or directory"},
+		{Name: "more", Command: []string{"no-such-program-anywhere"}, Missing: "not installed"},
+		{Name: Direct, Kind: NoProxy, Version: "no proxy"},
+	}
+	got[2].Missing = strings.Replace(got[2].Missing, "not installed", want[2].Missing, 1)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range [][]string{{"x"}, {"=y"}, {"x="}, {"direct=/bin/true"}, {"x=/bin/true", "x=/bin/false"}} {
+		if _, err := Find(t.Context(), t.TempDir(), t.TempDir(), bad); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	s := Setup{MaxConn: 50, Routes: []Route{{"echo", 1001, netip.MustParseAddrPort("127.0.0.1:2001")}, {"source", 1002, netip.MustParseAddrPort("127.0.0.1:2002")}}}
+	plain := s.Config()
+	want := `global
+    maxconn 50
+    nbthread 1
+
+defaults
+    mode tcp
+    timeout connect 1m
+    timeout client 1m
+    timeout server 1m
+
+listen echo
+    bind 127.0.0.1:1001
+    server one 127.0.0.1:2001
+
+listen source
+    bind 127.0.0.1:1002
+    server one 127.0.0.1:2002
+`
+	if diff := cmp.Diff(want, plain); diff != "" {
+		t.Error(diff)
+	}
+	s.Splice = true
+	want = strings.Replace(want, "server 1m\n", "server 1m\n    option splice-request\n    option splice-response\n", 1)
+	if diff := cmp.Diff(want, s.Config()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const fields = ") S 1 2 3 4 5 6 7 8 9 10 250 30 0 0 20 0 1 0 100"
+	for _, tc := range []struct {
+		in           string
+		user, system time.Duration
+		bad          bool
+	}{
+		{in: "7 (haproxy" + fields, user: 2500 * time.Millisecond, system: 300 * time.Millisecond},
+		{in: "7 (a) b (c" + fields, user: 2500 * time.Millisecond, system: 300 * time.Millisecond},
+		{in: "7 (x) S 1 2", bad: true},
+		{in: "", bad: true},
+		{in: "7 (x" + strings.Replace(fields, "250", "x", 1), bad: true},
+	} {
+		u, s, err := parseStat(tc.in)
+		if u != tc.user || s != tc.system || (err != nil) != tc.bad {
+			t.Errorf("%q: %v, %v, %v", tc.in, u, s, err)
+		}
+	}
+}
+
+func TestParseProcTexts(t *testing.T) {
+	rollup := "00400000-7fff [rollup]\nRss:  2000 kB\nPss:  1234 kB\nPss_Anon:  7 kB\n"
+	if n, err := kilobytes(rollup, "Pss:"); n != 1234<<10 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := kilobytes(rollup, "Swap:"); err == nil {
+		t.Error("found nothing:", n)
+	}
+	sockstat := "sockets: used 9\nTCP: inuse 4 orphan 0 tw 3 alloc 5 mem 77\nUDP: inuse 1 mem 2\n"
+	if n, err := tcpPages(sockstat); n != 77 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := tcpPages("UDP: inuse 1 mem 2\n"); err == nil {
+		t.Error("found nothing:", n)
+	}
+}
+
+func TestParseCalls(t *testing.T) {
+	got, err := parseCalls("    calls syscall\n--------- ----------------\n        2 close\n       10 recvfrom\n--------- ----------------\n       12 total\n")
+	if diff := cmp.Diff(map[string]uint64{"close": 2, "recvfrom": 10}, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	if got, err := parseCalls("strace: Process 1 detached\n"); err == nil {
+		t.Errorf("counted %v in nothing", got)
+	}
+}
+
+func TestOwnUse(t *testing.T) {
+	before, err := cpuOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sum := 0; ; sum++ {
+		after, err := cpuOf(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if used := after.Sub(before); used.Total > time.Millisecond {
+			if again := before.Add(used); again != after {
+				t.Errorf("%+v and %+v do not add up to %+v", before, used, after)
+			}
+			break
+		}
+	}
+	if n, err := KernelMemory(); n <= 0 || err != nil {
+		t.Errorf("kernel memory %d, %v", n, err)
+	}
+	if _, err := cpuOf(1 << 30); err == nil {
+		t.Error("CPU time of no process")
+	}
+}
+
+func mustHAProxy(tb testing.TB) *Peer {
+	tb.Helper()
+	path, err := exec.LookPath("haproxy")
+	if err != nil {
+		tb.Skip("haproxy is not installed")
+	}
+	return &Peer{Name: HAProxy, Command: []string{path}}
+}
+
+func TestProcess(t *testing.T) {
+	p := mustHAProxy(t)
+	cpus, err := netio.UsableCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := mustPort(t)
+	s := &Setup{MaxConn: 10, Routes: []Route{{"a", port, netip.MustParseAddrPort("127.0.0.1:1")}}}
+	pr, err := Start(t.Context(), p, s, t.TempDir(), cpus[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pr.Stop()
+	if err := pr.Alive(); err != nil {
+		t.Error(err)
+	}
+	if u, err := pr.CPU(); err != nil || u.Total <= 0 {
+		t.Errorf("CPU %+v, %v", u, err)
+	}
+	if n, err := pr.PSS(); err != nil || n < 100<<10 {
+		t.Errorf("PSS %d, %v", n, err)
+	}
+	pr.Stop()
+	if err := pr.Alive(); err == nil {
+		t.Error("still alive after Stop")
+	}
+
+	s.Routes[0].Server = netip.AddrPort{}
+	if pr, err := Start(t.Context(), p, s, t.TempDir(), cpus[:1]); err == nil {
+		pr.Stop()
+		t.Error("started with a broken configuration")
+	} else if !strings.Contains(err.Error(), "start haproxy: it ended at once") || !strings.Contains(err.Error(), "unknown keyword") {
+		t.Errorf("error %q does not say what the proxy said", err)
+	}
+}
+
+func mustPort(tb testing.TB) uint16 {
+	tb.Helper()
+	fd, e := netio.Socket(netio.FamilyInet)
+	if e != 0 {
+		tb.Fatal(e)
+	}
+	defer netio.Close(fd)
+	sa := netio.SockaddrFrom(netip.MustParseAddrPort("127.0.0.1:0"))
+	if e := netio.Bind(fd, &sa); e != 0 {
+		tb.Fatal(e)
+	}
+	if e := netio.LocalAddr(fd, &sa); e != 0 {
+		tb.Fatal(e)
+	}
+	return sa.Port()
+}
+
+func TestStartGivesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := &Setup{Routes: []Route{{"a", mustPort(t), netip.MustParseAddrPort("127.0.0.1:1")}}}
+	p := &Peer{Name: "sleeper", Command: []string{"/bin/sh", "-c", "exec sleep 60", "sh"}}
+	pr, err := Start(ctx, p, s, t.TempDir(), []int{0})
+	if err == nil {
+		pr.Stop()
+		t.Fatal("a proxy that never listens was taken for one")
+	}
+}
