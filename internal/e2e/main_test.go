@@ -65,8 +65,9 @@ type proxy struct {
 	*testutil.Process
 	tb    testing.TB
 	dir   string
-	cfg   string // path of the configuration file
-	stats string // path of the stats socket
+	cfg   string   // path of the configuration file
+	stats string   // path of the stats socket
+	env   []string // added to the environment
 	log   *testutil.Syslog
 }
 
@@ -120,6 +121,7 @@ func start(tb testing.TB, sections string, pairs ...any) *proxy {
 func (p *proxy) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(program.path, append([]string{"-db", "-f", p.cfg}, args...)...)
 	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), p.env...)
 	return cmd
 }
 
