@@ -1,0 +1,191 @@
+package netio
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ListenOptions say how a listener is opened.
+type ListenOptions struct {
+	Conn        ConnOptions // inherited by accepted sockets
+	Backlog     int         // of listen(2); capped by net.core.somaxconn
+	ReusePort   bool
+	Interface   string
+	Transparent bool
+	V4V6        bool // an IPv6 wildcard serves IPv4 too
+	V6Only      bool // it does not; wins over V4V6
+	MSS         int  // TCP_MAXSEG
+	DeferAccept bool // TCP_DEFER_ACCEPT, one second
+	FastOpen    bool
+
+	// UNIX sockets only.
+	Mode     int // permissions; -1: as umask gives
+	UID, GID int // owner; -1: unchanged
+}
+
+// Listen opens a non-blocking listener. For a UNIX path the socket is made beside it and renamed into
+// place, so that clients always find one. On error nothing stays open and no file stays behind.
+func Listen(sa *Sockaddr, path string, o *ListenOptions) (fd int, err error) {
+	fd, e := Socket(sa.Family())
+	if e != 0 {
+		return -1, &OpError{"create", "socket", e}
+	}
+	defer func() {
+		if err != nil {
+			Close(fd)
+			fd = -1
+		}
+	}()
+	if sa.Family() == unix.AF_UNIX {
+		return fd, listenUnix(fd, sa, path, o)
+	}
+	if err := setListenOptions(fd, sa.Family(), o); err != nil {
+		return fd, err
+	}
+	if e := Bind(fd, sa); e != 0 {
+		return fd, &OpError{"bind", "socket", e}
+	}
+	if err := unix.Listen(fd, o.Backlog); err != nil {
+		return fd, &OpError{"listen to", "socket", err}
+	}
+	return fd, nil
+}
+
+func setListenOptions(fd, family int, o *ListenOptions) error {
+	type set struct {
+		when        bool
+		what        string
+		level, name int
+		value       int
+	}
+	v6only := 0
+	if o.V6Only {
+		v6only = 1
+	}
+	for _, s := range []set{
+		{true, "SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
+		{o.ReusePort, "SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1},
+		{family == unix.AF_INET6 && (o.V6Only || o.V4V6), "IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, v6only},
+		{o.Transparent && family == unix.AF_INET, "IP_TRANSPARENT", unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1},
+		{o.Transparent && family == unix.AF_INET6, "IPV6_TRANSPARENT", unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1},
+		{o.MSS > 0, "TCP_MAXSEG", unix.IPPROTO_TCP, unix.TCP_MAXSEG, o.MSS},
+		{o.DeferAccept, "TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1},
+		{o.FastOpen, "TCP_FASTOPEN", unix.IPPROTO_TCP, unix.TCP_FASTOPEN, max(o.Backlog, 1)},
+	} {
+		if !s.when {
+			continue
+		}
+		if e := SetInt(fd, s.level, s.name, s.value); e != 0 {
+			return &OpError{"set", s.what, e}
+		}
+	}
+	if o.Interface != "" {
+		if err := BindToDevice(fd, o.Interface); err != nil {
+			return err
+		}
+	}
+	if o.Conn.CC != "" {
+		if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, o.Conn.CC); err != nil {
+			return &OpError{"set congestion control", o.Conn.CC, err}
+		}
+	}
+	compiled := o.Conn.Compile()
+	if e := compiled.Apply(fd); e != 0 {
+		return &OpError{"set options of", "socket", e}
+	}
+	return nil
+}
+
+func listenUnix(fd int, sa *Sockaddr, path string, o *ListenOptions) error {
+	if strings.HasPrefix(path, "\x00") {
+		if e := Bind(fd, sa); e != 0 {
+			return &OpError{"bind", "socket", e}
+		}
+	} else {
+		temp := fmt.Sprintf("%s.%d.tmp", path, os.Getpid())
+		tsa, err := SockaddrUnix(temp)
+		if err != nil {
+			return err
+		}
+		_ = os.Remove(temp)
+		if e := Bind(fd, &tsa); e != 0 {
+			return &OpError{"bind", "UNIX socket", e}
+		}
+		defer func() { _ = os.Remove(temp) }()
+		if o.Mode >= 0 {
+			if err := os.Chmod(temp, os.FileMode(o.Mode)); err != nil {
+				return err
+			}
+		}
+		if o.UID >= 0 || o.GID >= 0 {
+			if err := os.Chown(temp, o.UID, o.GID); err != nil {
+				return err
+			}
+		}
+		if err := unix.Listen(fd, o.Backlog); err != nil {
+			return &OpError{"listen to", "UNIX socket", err}
+		}
+		if err := os.Rename(temp, path); err != nil {
+			return err
+		}
+		return nil
+	}
+	if err := unix.Listen(fd, o.Backlog); err != nil {
+		return &OpError{"listen to", "UNIX socket", err}
+	}
+	return nil
+}
+
+// Adopt makes an inherited listener usable: non-blocking, and with the options that accepted sockets
+// inherit; connections that wait in its queue already have the options of before. The descriptor is
+// copied, so that several owners may each close theirs; what it is bound to comes back in the address.
+func Adopt(inherited int, o *ListenOptions) (fd int, sa Sockaddr, err error) {
+	fd, e := Dup(inherited)
+	if e != 0 {
+		return -1, sa, &OpError{"use", fmt.Sprintf("inherited descriptor %d", inherited), e}
+	}
+	defer func() {
+		if err != nil {
+			Close(fd)
+			fd = -1
+		}
+	}()
+	if e := LocalAddr(fd, &sa); e != 0 {
+		return fd, sa, &OpError{"use as a socket", fmt.Sprintf("inherited descriptor %d", inherited), e}
+	}
+	if err := SetNonblock(fd); err != nil {
+		return fd, sa, err
+	}
+	if sa.Family() != unix.AF_UNIX {
+		compiled := o.Conn.Compile()
+		if e := compiled.Apply(fd); e != 0 {
+			return fd, sa, &OpError{"set options of", fmt.Sprintf("inherited descriptor %d", inherited), e}
+		}
+	}
+	if err := unix.Listen(fd, o.Backlog); err != nil {
+		return fd, sa, &OpError{"listen to", fmt.Sprintf("inherited descriptor %d", inherited), err}
+	}
+	return fd, sa, nil
+}
+
+// Pause stops a listener without giving its address up: connections are refused until [Resume].
+// Linux does this for shutdown(2) of the reading side of a listening TCP socket. Connections that wait
+// in its queue are reset. A listener bound to port 0 loses the port that the kernel chose. While it is
+// paused epoll reports [Hangup] for it without end, so it must not be registered.
+func Pause(fd int) error {
+	if err := unix.Shutdown(fd, unix.SHUT_RD); err != nil {
+		return &OpError{"pause", "listener", err}
+	}
+	return nil
+}
+
+// Resume makes a paused listener listen again.
+func Resume(fd, backlog int) error {
+	if err := unix.Listen(fd, backlog); err != nil {
+		return &OpError{"resume", "listener", err}
+	}
+	return nil
+}
