@@ -140,8 +140,8 @@ func listenUnix(fd int, sa *Sockaddr, path string, o *ListenOptions) error {
 }
 
 // Adopt makes an inherited listener usable: non-blocking, and with the options that accepted sockets
-// inherit. The descriptor is copied, so that several owners may each close theirs; what it is bound to
-// comes back in the address.
+// inherit; connections that wait in its queue already have the options of before. The descriptor is
+// copied, so that several owners may each close theirs; what it is bound to comes back in the address.
 func Adopt(inherited int, o *ListenOptions) (fd int, sa Sockaddr, err error) {
 	fd, e := Dup(inherited)
 	if e != 0 {
@@ -172,7 +172,9 @@ func Adopt(inherited int, o *ListenOptions) (fd int, sa Sockaddr, err error) {
 }
 
 // Pause stops a listener without giving its address up: connections are refused until [Resume].
-// Linux does this for shutdown(2) of the reading side of a listening TCP socket.
+// Linux does this for shutdown(2) of the reading side of a listening TCP socket. Connections that wait
+// in its queue are reset. A listener bound to port 0 loses the port that the kernel chose. While it is
+// paused epoll reports [Hangup] for it without end, so it must not be registered.
 func Pause(fd int) error {
 	if err := unix.Shutdown(fd, unix.SHUT_RD); err != nil {
 		return &OpError{"pause", "listener", err}

@@ -9,14 +9,14 @@ type Pipe struct {
 }
 
 // PipePool lends pipes to the directions of one worker's sessions; it is not safe for concurrent use.
+// Its tables are made for the limit at once, so that neither Get nor Put allocates or moves a [Pipe].
 //
 // A direction holds a pipe only while bytes lie in it, so a handful of pipes serves thousands of
 // sessions. A pipe that comes back with bytes inside is closed, never lent again: those bytes
 // belong to a dead session. Pipes are created at need up to the limit; the kernel charges their pages
 // to the creating user (fs.pipe-user-pages-soft), so a grown size may be refused and the default kept.
 type PipePool struct {
-	size  int // wanted capacity in bytes
-	max   int
+	size  int     // wanted capacity in bytes
 	pipes []Pipe  // by handle-1
 	free  []int32 // handles, LIFO
 	lent  int
@@ -30,7 +30,8 @@ func NewPipePool(size, limit int) *PipePool {
 	if size <= 0 {
 		size = DefaultPipeSize
 	}
-	return &PipePool{size: size, max: limit}
+	limit = max(limit, 0)
+	return &PipePool{size: size, pipes: make([]Pipe, 0, limit), free: make([]int32, 0, limit)}
 }
 
 // Get lends a pipe and returns its handle, 0 when the limit is reached or the kernel refuses one.
@@ -46,7 +47,7 @@ func (p *PipePool) Get() int32 {
 		p.lent++
 		return h
 	}
-	if len(p.pipes) >= p.max {
+	if len(p.pipes) == cap(p.pipes) {
 		return 0
 	}
 	var np Pipe
@@ -54,11 +55,6 @@ func (p *PipePool) Get() int32 {
 		return 0
 	}
 	p.pipes = append(p.pipes, np)
-	if cap(p.free) < len(p.pipes) {
-		grown := make([]int32, len(p.free), 2*len(p.pipes))
-		copy(grown, p.free)
-		p.free = grown
-	}
 	p.lent++
 	return int32(len(p.pipes))
 }

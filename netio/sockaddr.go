@@ -3,6 +3,7 @@ package netio
 import (
 	"encoding/binary"
 	"net/netip"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -109,17 +110,13 @@ func (a *Addr) SetAddrPort(ap netip.AddrPort) {
 	case ip.Is6():
 		a.Family = FamilyIn6
 		a.IP = ip.As16()
-		for _, c := range ip.Zone() {
-			if c < '0' || c > '9' {
-				a.Zone = 0
-				break
-			}
-			a.Zone = a.Zone*10 + uint32(c-'0')
+		if index, err := strconv.ParseUint(ip.Zone(), 10, 32); err == nil {
+			a.Zone = uint32(index)
 		}
 	}
 }
 
-// AddrPort gives the netip form, invalid for anything but IP.
+// AddrPort gives the netip form without the zone, invalid for anything but IP.
 func (a *Addr) AddrPort() netip.AddrPort {
 	switch a.Family {
 	case FamilyInet:

@@ -2,6 +2,7 @@ package logging
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/penstock/penstock/netio"
@@ -107,6 +108,16 @@ func (f *Format) Append(dst []byte, r *Record) []byte {
 		dst = it.append(dst, r)
 	}
 	return dst
+}
+
+// NeedsBindAddr reports whether the format shows the address that the client connected to.
+func (f *Format) NeedsBindAddr() bool { return f.shows(kindBindIP) || f.shows(kindBindPort) }
+
+// NeedsLocalAddr reports whether the format shows our end of the server connection.
+func (f *Format) NeedsLocalAddr() bool { return f.shows(kindLocalIP) || f.shows(kindLocalPort) }
+
+func (f *Format) shows(k kind) bool {
+	return slices.ContainsFunc(f.items, func(it item) bool { return it.kind == k })
 }
 
 func (it *item) append(dst []byte, r *Record) []byte {

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/testutil"
+)
+
+// At its limit, a listener leaves clients in the kernel's backlog, and lets them in as others go.
+func TestMaxconn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, global, frontend, bind string }{
+		{"frontend", "", "maxconn 2", ""},
+		{"bind", "", "", "maxconn 2"},
+		{"process", "maxconn 2", "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := testutil.Listen(t)
+			port := testutil.FreePort(t)
+			p := start(t, text(`
+global
+    {global}
+listen l
+    bind 127.0.0.1:{port} {bind}
+    backlog 100
+    {frontend}
+    server s1 {s1}
+`, "global", test.global, "frontend", test.frontend, "bind", test.bind), "port", port, "s1", server.Addr)
+			const n = 6
+			var clients [n]*testutil.Conn
+			var served [n]*testutil.Conn
+			for i := range clients {
+				clients[i] = dial(t, port)
+				clients[i].Send(fmt.Sprint(i))
+				if i < 2 {
+					served[i] = server.Accept()
+					served[i].Expect(fmt.Sprint(i))
+				}
+			}
+			if _, more := server.AcceptWithin(200 * time.Millisecond); more {
+				t.Fatal("a third session was let in beyond the limit of 2")
+			}
+			for i := 2; i < n; i++ {
+				clients[i-2].Close()
+				served[i-2].ExpectEOF()
+				served[i-2].Close()
+				served[i] = server.Accept()
+				served[i].Expect(fmt.Sprint(i)) // in the order they came
+				served[i].Send("in")
+				clients[i].Expect("in")
+				if _, more := server.AcceptWithin(0); more {
+					t.Fatal("one left, more than one was let in")
+				}
+			}
+			if p.Exited() {
+				t.Fatal("the program ended")
+			}
+		})
+	}
+}
+
+// The limit of one frontend does not keep clients from another.
+func TestMaxconnOfOneFrontendOnly(t *testing.T) {
+	t.Parallel()
+	server := testutil.Serve(t, testutil.Echo)
+	port, other := testutil.FreePort(t), testutil.FreePort(t)
+	start(t, `
+listen l
+    bind 127.0.0.1:{port}
+    maxconn 1
+    backlog 100
+    server s1 {s1}
+listen m
+    bind 127.0.0.1:{other}
+    server s1 {s1}
+`, "port", port, "other", other, "s1", server.Addr)
+	first := dial(t, port)
+	first.Send("x")
+	first.Expect("x")
+	waiting := dial(t, port)
+	waiting.Send("y")
+	oneSession(t, other)
+	if !waiting.Silent(100 * time.Millisecond) {
+		t.Fatal("served beyond the limit")
+	}
+	first.Close()
+	waiting.Expect("y")
+}
+
+// Out of descriptors the program keeps what it has, and takes new clients when it can again.
+func TestOutOfDescriptors(t *testing.T) {
+	t.Parallel()
+	server := testutil.Serve(t, testutil.Echo)
+	port := testutil.FreePort(t)
+	p := prepare(t, `
+global
+    maxconn 500
+    no strict-limits
+listen l
+    bind 127.0.0.1:{port}
+    server s1 {s1}
+`, "port", port, "s1", server.Addr)
+	p.launchLimited(80)
+	var clients []*testutil.Conn
+	for range 120 {
+		c := dial(t, port)
+		c.SetWriteDeadline(time.Now().Add(testutil.Deadline))
+		c.Write([]byte("x")) // some of them get no server
+		clients = append(clients, c)
+	}
+	clients[0].Expect("x")
+	testutil.Eventually(t, "descriptors run out", func() bool { return len(testutil.FDs(t, p.Pid)) >= 78 })
+	clients[0].Send("y")
+	clients[0].Expect("y")
+	for _, c := range clients {
+		c.Close()
+	}
+	testutil.Eventually(t, "the program serves again", func() bool {
+		answer, err := askThenFIN(port, "request")
+		return err == nil && answer == "request"
+	})
+	if p.Exited() {
+		t.Fatal("the program ended")
+	}
+}

@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/testutil"
+)
+
+// program is what the tests drive.
+var program struct {
+	path    string
+	foreign bool // not Penstock: it may lack what Penstock adds or does differently
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if path := os.Getenv("PENSTOCK_PROGRAM"); path != "" {
+		program.path, program.foreign = path, true
+		return testutil.Main(m)
+	}
+	dir, err := os.MkdirTemp("", "penstock-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	// Tests give up root and change the root directory, and the program's file must stay reachable.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	program.path = filepath.Join(dir, "penstock")
+	args := []string{"build", "-o", program.path}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "github.com/penstock/penstock/cmd/penstock")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v: %v\n%s", build.Args, err, out)
+		return 1
+	}
+	return testutil.Main(m)
+}
+
+// skipForeign skips a case that a program other than Penstock does differently.
+func skipForeign(tb testing.TB, why string) {
+	tb.Helper()
+	if program.foreign {
+		tb.Skipf("%s: %s", filepath.Base(program.path), why)
+	}
+}
+
+// proxy is a running program.
+type proxy struct {
+	*testutil.Process
+	tb    testing.TB
+	dir   string
+	cfg   string // path of the configuration file
+	stats string // path of the stats socket
+	log   *testutil.Syslog
+}
+
+// text fills the {name} places of a configuration with values given as pairs.
+func text(template string, pairs ...any) string {
+	words := make([]string, len(pairs))
+	for i, word := range pairs {
+		words[i] = fmt.Sprint(word)
+		if i%2 == 0 {
+			words[i] = "{" + words[i] + "}"
+		}
+	}
+	return strings.NewReplacer(words...).Replace(template)
+}
+
+// preset comes before each test's own configuration, which overrides what it repeats.
+const preset = `global
+    stats socket {stats} level admin mode 666
+    log {log} local0
+    nbthread 1
+defaults
+    mode tcp
+    balance roundrobin
+    log global
+    option tcplog
+    timeout connect 20s
+    timeout client 60s
+    timeout server 60s
+`
+
+// prepare writes the configuration of a program without starting it.
+func prepare(tb testing.TB, sections string, pairs ...any) *proxy {
+	tb.Helper()
+	p := &proxy{tb: tb, dir: testutil.TempDir(tb), log: testutil.ListenSyslog(tb)}
+	p.stats = filepath.Join(p.dir, "stats.sock")
+	pairs = append(pairs, "stats", p.stats, "log", p.log.Addr, "dir", p.dir)
+	p.cfg = testutil.WriteFile(tb, p.dir, "haproxy.cfg", text(preset+sections, pairs...)+"\n")
+	return p
+}
+
+// start starts the program in the foreground on a configuration, in which the {name} places are
+// filled from pairs, and returns when it is at work.
+func start(tb testing.TB, sections string, pairs ...any) *proxy {
+	tb.Helper()
+	p := prepare(tb, sections, pairs...)
+	p.launch(nil)
+	return p
+}
+
+// command returns the command that starts the program in the foreground.
+func (p *proxy) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(program.path, append([]string{"-db", "-f", p.cfg}, args...)...)
+	cmd.Dir = p.dir
+	return cmd
+}
+
+// launch starts the program with inherited descriptors 3 and up, and waits until it is at work.
+func (p *proxy) launch(inherited []*os.File, args ...string) {
+	p.tb.Helper()
+	cmd := p.command(args...)
+	cmd.ExtraFiles = inherited
+	p.run(cmd)
+}
+
+// launchLimited starts the program with a limit on its descriptors.
+func (p *proxy) launchLimited(descriptors int) {
+	p.tb.Helper()
+	shell := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$@"`, descriptors), "sh")
+	shell.Args = append(shell.Args, p.command().Args...)
+	shell.Dir = p.dir
+	p.run(shell)
+}
+
+// run starts cmd and waits until the program answers on its stats socket, which it does only once
+// everything is bound and its loop runs.
+func (p *proxy) run(cmd *exec.Cmd) {
+	p.tb.Helper()
+	p.Process = testutil.Start(p.tb, cmd)
+	testutil.Eventually(p.tb, "the program is at work", func() bool {
+		if p.Exited() {
+			p.tb.Fatalf("the program ended at once:\n%s%s", p.Stdout, p.Stderr)
+		}
+		info, err := p.ask("show info")
+		return err == nil && strings.Contains(info, "Pid:")
+	})
+}
+
+// ask sends one command to the stats socket and returns the answer.
+func (p *proxy) ask(command string) (string, error) {
+	c, err := net.DialTimeout("unix", p.stats, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := fmt.Fprintln(c, command); err != nil {
+		return "", err
+	}
+	var answer strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.Read(buf)
+		answer.Write(buf[:n])
+		if err != nil {
+			return answer.String(), nil // the program closes after its answer
+		}
+	}
+}
+
+// dial connects to a port of 127.0.0.1.
+func dial(tb testing.TB, port int) *testutil.Conn {
+	tb.Helper()
+	return testutil.Dial(tb, "tcp", testutil.Loopback(port))
+}
+
+// refused tells whether nobody listens on a port of 127.0.0.1.
+func refused(port int) bool {
+	c, err := net.DialTimeout("tcp", testutil.Loopback(port), time.Second)
+	if err != nil {
+		return true
+	}
+	c.Close()
+	return false
+}
+
+// logged waits for the tcplog line of a client's session: it must match pattern, which begins with
+// the frontend's name. The client is told by its port, so that sessions cannot be mixed up.
+func (p *proxy) logged(client *testutil.Conn, pattern string) []string {
+	p.tb.Helper()
+	line := p.log.WaitLine(p.tb, fmt.Sprintf(`127\.0\.0\.1:%d \[[^]]*\] (.*)\n`, client.Port()))[1]
+	return mustMatch(p.tb, "log line", line, "^"+pattern+"$")
+}
+
+// waitInfo waits until a field of "show info" has a value.
+func (p *proxy) waitInfo(tb testing.TB, field string, value int) {
+	tb.Helper()
+	want := fmt.Sprintf("\n%s: %d\n", field, value)
+	testutil.Eventually(tb, "show info has"+want, func() bool {
+		info, err := p.ask("show info")
+		return err == nil && strings.Contains(info, want)
+	})
+}

@@ -1,0 +1,294 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/internal/worker"
+	"github.com/penstock/penstock/netio"
+)
+
+// Options say how an engine is built, besides its configuration.
+type Options struct {
+	Report        *config.Reporter
+	Program       string // for the syslog tag
+	Version       string
+	NoResolveFail bool // a server whose name does not resolve starts disabled (-dr)
+}
+
+// Engine is one running configuration. Its methods may be called from any goroutine; a stop, once
+// begun, is not taken back.
+type Engine struct {
+	cfg     *config.Config
+	opt     Options
+	shared  *session.Shared
+	proxies []*session.Proxy // by place in cfg.Proxies
+	workers []*worker.Worker
+	outlets *logging.Outlets
+	started time.Time
+
+	listeners int // sockets opened
+	inherited []int
+
+	mu       sync.Mutex // guards what follows
+	scratch  logging.Scratch
+	stopping bool
+	paused   bool
+	running  bool
+
+	live chan struct{} // closed when nothing is left to serve
+	quit sync.Once
+
+	complaints atomic.Uint64
+}
+
+// ErrConfig says that the configuration cannot run; every reason was reported.
+var ErrConfig = errors.New("configuration cannot run")
+
+// mailboxSize is the number of grants that fit a worker's mailbox; more go a slower way.
+const mailboxSize = 4096
+
+// New builds everything that a configuration asks for: it resolves names, compiles formats, opens
+// and binds every listener, and starts nothing. Every mistake is reported; on error all is closed
+// again.
+func New(cfg *config.Config, opt Options) (e *Engine, err error) {
+	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), started: time.Now()}
+	defer func() {
+		if err != nil {
+			e.Close()
+			e = nil
+		}
+	}()
+	hostname, _ := os.Hostname()
+	g := &cfg.Global
+	cpus, err := netio.UsableCPUs()
+	if err != nil {
+		return e, err
+	}
+	threads := g.NbThread
+	if threads == 0 {
+		threads = len(cpus)
+	}
+	e.shared = &session.Shared{
+		BufSize:   g.BufSize,
+		MaxAccept: g.MaxAccept,
+		IdleMs:    uint32(g.IdleTimer / time.Millisecond),
+		PipeSize:  g.PipeSize,
+		MaxPipes:  e.pipesPerWorker(threads),
+		Pid:       os.Getpid(),
+		Hostname:  hostname,
+		WakeAll:   e.limitsFreed,
+		Complain:  e.complain,
+	}
+	if g.MaxAccept <= 0 {
+		e.shared.MaxAccept = 1 << 16
+	}
+	if e.shared.IdleMs == 0 {
+		e.shared.IdleMs = 1000
+	}
+	e.shared.Conns.SetMax(g.MaxConn)
+
+	ok := e.buildProxies(hostname)
+	for i := range threads {
+		w, err := worker.New(e.shared, worker.Options{
+			ID:        i,
+			CPUs:      workerCPUs(g.CPUMap, cpus, i, threads),
+			MaxEvents: max(g.MaxPollEvts, 16),
+			Mailbox:   mailboxSize,
+		})
+		if err != nil {
+			return e, err
+		}
+		e.workers = append(e.workers, w)
+	}
+	if !ok || !e.bindAll() {
+		return e, ErrConfig
+	}
+	return e, nil
+}
+
+// Check reports whether New would accept the configuration, binding nothing.
+func Check(cfg *config.Config, opt Options) bool {
+	e := &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), shared: &session.Shared{}}
+	defer e.outlets.Close()
+	hostname, _ := os.Hostname()
+	return e.buildProxies(hostname)
+}
+
+// pipeBudget is the number of pipes of the usual size that an unprivileged user may have
+// (fs.pipe-user-pages-soft, 64 MiB).
+const pipeBudget = 256
+
+func (e *Engine) pipesPerWorker(threads int) int {
+	g := &e.cfg.Global
+	n := g.MaxPipes
+	if n == 0 {
+		n = min(pipeBudget, max(g.MaxConn/4, 16))
+	}
+	return max(n/threads, 1)
+}
+
+// workerCPUs is where worker i of n may run: what cpu-map says, or a CPU of its own when there are enough.
+func workerCPUs(maps []config.CPUMap, usable []int, i, n int) []int {
+	var cpus []int
+	for _, m := range maps {
+		for at, thread := range m.Threads {
+			if thread != i+1 {
+				continue
+			}
+			cpus = m.CPUs
+			if m.Auto {
+				cpus = m.CPUs[at : at+1]
+			}
+		}
+	}
+	if cpus == nil && n <= len(usable) {
+		cpus = usable[i : i+1]
+	}
+	return cpus
+}
+
+// Start starts the workers.
+func (e *Engine) Start() {
+	runtime.GOMAXPROCS(len(e.workers) + 2)
+	// The heap is small and does not grow with the connections: collecting it seldom costs little memory.
+	debug.SetGCPercent(400)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running = true
+	for _, w := range e.workers {
+		if err := w.Start(); err != nil {
+			e.opt.Report.Warningf("thread %d is not bound to its CPUs: %v", w.ID+1, err)
+		}
+	}
+	for _, fd := range e.inherited {
+		netio.Close(fd)
+	}
+}
+
+// Done is closed when a soft or hard stop has come to its end: no listener and no session is left.
+func (e *Engine) Done() <-chan struct{} { return e.live }
+
+// SoftStop closes the listeners; sessions go on until they end by themselves.
+func (e *Engine) SoftStop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return
+	}
+	e.stopping = true
+	for _, w := range e.workers {
+		w.CloseListeners()
+	}
+	for i, p := range e.cfg.Proxies {
+		if !p.Disabled {
+			sp := e.proxies[i]
+			e.logProxy(sp, logging.LevelWarning, "Proxy %s stopped (cumulated conns: FE: %d, BE: %d).",
+				p.Name, sp.CumConns.Load(), sp.CumBeConns.Load())
+		}
+	}
+	go e.awaitEnd()
+}
+
+// endPoll is how often a stopping process looks for sessions that are left.
+const endPoll = 20 * time.Millisecond
+
+func (e *Engine) awaitEnd() {
+	tick := time.NewTicker(endPoll)
+	defer tick.Stop()
+	for range tick.C {
+		left := 0
+		for _, w := range e.workers {
+			if !w.ListenersClosed() {
+				left++
+			}
+			left += w.Table.Live()
+		}
+		if left == 0 {
+			close(e.live)
+			return
+		}
+	}
+}
+
+// HardStop ends all sessions; a soft stop must have begun.
+func (e *Engine) HardStop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, p := range e.cfg.Proxies {
+		if n := e.proxies[i].Conns.Current(); n > 0 {
+			e.opt.Report.Warningf("Proxy %s hard-stopped (%d remaining conns will be closed).", p.Name, n)
+			e.logProxy(e.proxies[i], logging.LevelWarning, "Proxy %s hard-stopped (%d remaining conns will be closed).", p.Name, n)
+		}
+	}
+	for _, w := range e.workers {
+		w.KillAll()
+	}
+}
+
+// Pause stops listening and keeps the addresses: new connections are refused. Resume takes it back.
+func (e *Engine) Pause() { e.setPaused(true) }
+
+// Resume makes paused listeners listen again.
+func (e *Engine) Resume() { e.setPaused(false) }
+
+func (e *Engine) setPaused(paused bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping || e.paused == paused {
+		return
+	}
+	e.paused = paused
+	word := "Resumed"
+	if paused {
+		word = "Paused"
+	}
+	for _, w := range e.workers {
+		if paused {
+			w.Pause()
+		} else {
+			w.Resume()
+		}
+	}
+	for i, p := range e.cfg.Proxies {
+		if p.Kind.HasFrontend() && !p.Disabled {
+			e.opt.Report.Warningf("%s %s %s.", word, p.Kind, p.Name)
+			e.logProxy(e.proxies[i], logging.LevelWarning, "%s %s %s.", word, "proxy", p.Name)
+		}
+	}
+}
+
+// Close ends the workers, if they run, and closes everything. Log lines that wait get a moment.
+func (e *Engine) Close() {
+	e.quit.Do(func() {
+		e.mu.Lock()
+		running := e.running
+		e.mu.Unlock()
+		for _, w := range e.workers {
+			if running {
+				w.Quit()
+			} else {
+				w.Discard()
+			}
+		}
+		for _, w := range e.workers {
+			<-w.Done()
+		}
+		e.outlets.Flush(time.Second)
+		e.outlets.Close()
+	})
+}
+
+func (e *Engine) limitsFreed() {
+	for _, w := range e.workers {
+		w.LimitsFreed()
+	}
+}

@@ -1,0 +1,97 @@
+package session
+
+import (
+	"github.com/penstock/penstock/netio"
+	"github.com/penstock/penstock/sched"
+)
+
+// Event handles a readiness report of one side of a session. Reports of a slot's earlier life, or of a
+// server socket that was replaced, are recognised by their word and dropped.
+func (t *Table) Event(word uint64, events uint32) {
+	id := WordSlot(word)
+	s := t.slots.At(id)
+	d, attempt := client, uint8(0)
+	if WordKind(word) == KindServer {
+		d, attempt = server, s.attempt
+	}
+	if s.state == stateFree || Word(WordKind(word), id, t.slots.Gen(id), attempt) != word {
+		return
+	}
+	if s.state != stateRelay {
+		if d == client {
+			t.clientEvent(id, s, events)
+		} else if s.state == stateConnecting {
+			t.connectEvent(id, s, events)
+		}
+		return
+	}
+	sd := &s.side[d]
+	if events&(netio.Readable|netio.PeerClosed|netio.Hangup|netio.Failure) != 0 {
+		sd.flags |= readable
+	}
+	if events&(netio.PeerClosed|netio.Hangup|netio.Failure) != 0 {
+		sd.flags |= peerClosed
+	}
+	if events&(netio.Writable|netio.Hangup|netio.Failure) != 0 {
+		sd.flags |= writable
+	}
+	t.relay(id, s)
+}
+
+// connectEvent handles the report that a connection attempt is decided.
+func (t *Table) connectEvent(id uint32, s *Session, events uint32) {
+	if events&(netio.Failure|netio.Hangup) != 0 {
+		if e := netio.SocketError(int(s.side[server].fd)); e != 0 {
+			t.connectFailed(id, s)
+			return
+		}
+	}
+	if events&netio.Writable != 0 {
+		t.established(id, s, events)
+	}
+}
+
+// Run begins a round of the loop and gives every session in the run queue its turn; those that want
+// another wait for the next Run.
+func (t *Table) Run() {
+	t.round++
+	for range t.ready.Len() {
+		id, ok := t.ready.Pop()
+		if !ok {
+			return
+		}
+		if s := t.slots.At(id); s.state == stateRelay {
+			t.relay(id, s)
+		}
+	}
+}
+
+// Runnable reports whether sessions wait in the run queue.
+func (t *Table) Runnable() bool { return t.ready.Len() > 0 }
+
+// Expire handles all timers that are due.
+func (t *Table) Expire() {
+	now := t.Clock.Now()
+	for {
+		id, ok := t.timers.Expire(now)
+		if !ok {
+			return
+		}
+		if s := t.slots.At(id); s.state != stateFree {
+			t.expire(id, s)
+		}
+	}
+}
+
+// NextExpiry is the date of the next timer, if there is one.
+func (t *Table) NextExpiry() (sched.Tick, bool) { return t.timers.Next() }
+
+// KillAll ends every session, as a hard stop does.
+func (t *Table) KillAll() {
+	for id := range t.slots.Cap() {
+		if s := t.slots.At(id); s.state != stateFree {
+			s.fail('K')
+			t.end(id, s)
+		}
+	}
+}

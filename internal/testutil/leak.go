@@ -1,0 +1,42 @@
+package testutil
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs the tests of a package and returns the exit code: not 0 when a test failed, or when
+// the tests left a goroutine or a descriptor behind. A TestMain calls it.
+func Main(m *testing.M) int {
+	// The runtime's poller opens its own descriptors at the first use.
+	if warm, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+		warm.Close()
+	}
+	before, err := readFDs("/proc/self/fd")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	var after map[string]string
+	if !poll(5*time.Second, func() bool {
+		after, err = readFDs("/proc/self/fd")
+		return err == nil && len(after) <= len(before)
+	}) {
+		fmt.Fprintf(os.Stderr, "descriptors left open: %d before the tests, %d after: %v\n", len(before), len(after), after)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,77 @@
+package testutil
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// StartRedis starts a redis-server and returns its address, once it answers.
+func StartRedis(tb testing.TB) string {
+	tb.Helper()
+	port := FreePort(tb)
+	p := Start(tb, exec.Command(Need(tb, "redis-server"), "--port", strconv.Itoa(port), "--bind", "127.0.0.1",
+		"--save", "", "--appendonly", "no", "--dir", TempDir(tb)))
+	addr := Loopback(port)
+	Eventually(tb, "redis-server answers", func() bool {
+		if p.Exited() {
+			tb.Fatalf("redis-server ended: %s%s", p.Stdout, p.Stderr)
+		}
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(time.Second))
+		fmt.Fprint(c, "PING\r\n")
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		return strings.HasPrefix(line, "+PONG")
+	})
+	return addr
+}
+
+// MariaDB is a running mariadbd with an empty data directory.
+type MariaDB struct {
+	Addr   string // TCP
+	Socket string // Unix; root has no password
+}
+
+// StartMariaDB starts a mariadbd that takes packets of up to 128 MB, and returns once it listens.
+func StartMariaDB(tb testing.TB) *MariaDB {
+	tb.Helper()
+	daemon := Need(tb, "mariadbd")
+	install := Need(tb, "mariadb-install-db")
+	NeedRoot(tb)
+	dir := TempDir(tb)
+	data := filepath.Join(dir, "data")
+	Run(tb, 0, exec.Command(install, "--no-defaults", "--user=root", "--datadir="+data,
+		"--auth-root-authentication-method=normal", "--skip-test-db"))
+	port := FreePort(tb)
+	db := &MariaDB{Addr: Loopback(port), Socket: filepath.Join(dir, "sock")}
+	p := Start(tb, exec.Command(daemon, "--no-defaults", "--user=root", "--datadir="+data, "--socket="+db.Socket,
+		"--port="+strconv.Itoa(port), "--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin",
+		"--max-allowed-packet=128M", "--innodb-log-file-size=256M", "--innodb-flush-log-at-trx-commit=0",
+		"--pid-file="+filepath.Join(dir, "pid")))
+	Eventually(tb, "mariadbd listens", func() bool {
+		if p.Exited() {
+			tb.Fatalf("mariadbd ended: %s%s", p.Stdout, p.Stderr)
+		}
+		if _, err := os.Stat(db.Socket); err != nil {
+			return false
+		}
+		c, err := net.DialTimeout("tcp", db.Addr, time.Second)
+		if err != nil {
+			return false
+		}
+		c.Close()
+		return true
+	})
+	return db
+}

@@ -1,0 +1,222 @@
+package worker
+
+import (
+	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/netio"
+	"github.com/penstock/penstock/sched"
+)
+
+// loop runs until it is told to quit.
+func (w *Worker) loop() {
+	t := w.Table
+	for i := range t.Listeners {
+		w.watch(i)
+	}
+	for {
+		w.takeGrants()
+		if w.orders.Load() != 0 && !w.obey(w.orders.Swap(0)) {
+			return
+		}
+		t.Expire()
+		w.retryListeners()
+		t.Run()
+		n := w.fetch()
+		w.clock.Update()
+		for i := range w.events[:n] {
+			w.handle(&w.events[i])
+		}
+	}
+}
+
+// fetch gets the next reports. With sessions in the run queue it only looks. Otherwise it waits, through the
+// scheduler, until the next timer: a separate look before would find nothing nearly every time and
+// cost a system call per round, while waiting with something ready returns at once.
+func (w *Worker) fetch() int {
+	if w.Table.Runnable() {
+		n, e := w.epoll.Poll(w.events)
+		if e != 0 {
+			return 0
+		}
+		return n
+	}
+	timeout := w.timeoutMs()
+	if timeout != 0 {
+		w.sleeping.Store(true)
+		if !w.idle() {
+			timeout = 0
+		}
+	}
+	n, e := w.epoll.Wait(w.events, timeout)
+	w.sleeping.Store(false)
+	if e != 0 { // EINTR: the runtime signals threads to stop them
+		return 0
+	}
+	return n
+}
+
+// timeoutMs is how long the worker may sleep, -1 for ever.
+func (w *Worker) timeoutMs() int {
+	at, ok := w.Table.NextExpiry()
+	if !ok {
+		at = sched.Never
+	}
+	if at = sched.Earliest(at, w.retryAt); at == sched.Never {
+		return -1
+	}
+	return int(max(at.Sub(w.clock.Now()), 0))
+}
+
+func (w *Worker) handle(ev *netio.Event) {
+	word := ev.Data()
+	switch session.WordKind(word) {
+	case session.KindClient, session.KindServer:
+		w.Table.Event(word, ev.Events)
+	case session.KindListener:
+		w.accept(int(session.WordSlot(word)))
+	case session.KindWaker:
+		w.waker.Clear()
+	}
+}
+
+func (w *Worker) accept(i int) {
+	if w.watched[i] != watching {
+		return
+	}
+	switch w.Table.Accept(w.Table.Listeners[i]) {
+	case session.AcceptLimited:
+		w.unwatch(i, limited)
+		// Room may have come between the refusal and this: whoever made it saw nobody waiting, or has
+		// already left the order that will be obeyed in this round.
+	case session.AcceptNoResources:
+		w.unwatch(i, outOfStock)
+		w.retryAt = w.clock.Now() + retryMs
+		if w.retryAt == sched.Never {
+			w.retryAt++
+		}
+	}
+}
+
+func (w *Worker) watch(i int) {
+	l := w.Table.Listeners[i]
+	events := uint32(netio.Readable)
+	if l.Shared {
+		events |= netio.Exclusive
+	}
+	if e := w.epoll.Add(l.FD, events, session.Word(session.KindListener, uint32(i), 0, 0)); e != 0 {
+		w.Table.Complain(w.Table.Proxies[l.Proxy], e)
+		w.watched[i] = outOfStock
+		w.retryAt = w.clock.Now() + retryMs
+		return
+	}
+	w.watched[i] = watching
+}
+
+func (w *Worker) unwatch(i int, why watchState) {
+	if w.watched[i] == watching {
+		w.epoll.Del(w.Table.Listeners[i].FD)
+	}
+	w.watched[i] = why
+}
+
+func (w *Worker) rewatch(from watchState) {
+	for i := range w.watched {
+		if w.watched[i] == from {
+			w.watch(i)
+		}
+	}
+}
+
+func (w *Worker) retryListeners() {
+	if w.retryAt == sched.Never || w.clock.Now().Before(w.retryAt) {
+		return
+	}
+	w.retryAt = sched.Never
+	w.rewatch(outOfStock)
+}
+
+func (w *Worker) takeGrants() {
+	for {
+		g, ok := w.grants.Pop()
+		if !ok {
+			break
+		}
+		w.Table.Grant(g.Waiter, g.Backend, g.Server)
+	}
+	if !w.spill.waiting.Load() {
+		return
+	}
+	w.spill.Lock()
+	list := w.spill.list
+	w.spill.list = nil
+	w.spill.waiting.Store(false)
+	w.spill.Unlock()
+	for _, g := range list {
+		w.Table.Grant(g.Waiter, g.Backend, g.Server)
+	}
+}
+
+// obey carries orders out, and reports whether the loop goes on.
+func (w *Worker) obey(o uint32) bool {
+	if o&orderLimits != 0 {
+		w.rewatch(limited)
+	}
+	if o&orderPause != 0 {
+		w.pause()
+	}
+	if o&orderResume != 0 {
+		w.resume()
+	}
+	if o&orderStop != 0 {
+		w.closeListeners()
+	}
+	if o&orderKill != 0 {
+		w.Table.KillAll()
+	}
+	return o&orderQuit == 0
+}
+
+func (w *Worker) pause() {
+	for i, l := range w.Table.Listeners {
+		if w.watched[i] == closed || w.watched[i] == paused {
+			continue
+		}
+		w.unwatch(i, paused)
+		if l.Addr.Family != netio.FamilyUnix { // a UNIX listener cannot be paused: clients wait in its queue
+			_ = netio.Pause(l.FD)
+		}
+	}
+}
+
+func (w *Worker) resume() {
+	for i, l := range w.Table.Listeners {
+		if w.watched[i] != paused {
+			continue
+		}
+		if l.Addr.Family != netio.FamilyUnix {
+			if err := netio.Resume(l.FD, w.backlogs[i]); err != nil {
+				w.Table.Complain(w.Table.Proxies[l.Proxy], netio.EADDRINUSE)
+			}
+		}
+		w.watch(i)
+	}
+}
+
+// closeListeners closes without shutdown(2): another process may hold the same sockets.
+func (w *Worker) closeListeners() {
+	for i, l := range w.Table.Listeners {
+		if w.watched[i] == closed {
+			continue
+		}
+		w.unwatch(i, closed)
+		netio.Close(l.FD)
+	}
+	w.unbound.Store(true)
+}
+
+func (w *Worker) close() {
+	w.Table.KillAll()
+	w.closeListeners()
+	w.Table.Pipes().Close()
+	w.waker.Close()
+	w.epoll.Close()
+}

@@ -1,0 +1,203 @@
+package worker
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/penstock/penstock/internal/backend"
+	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/netio"
+	"github.com/penstock/penstock/sched"
+)
+
+// Worker is one pinned thread and its loop. Everything but the fields of the second block belongs to
+// that thread once Start was called.
+//
+//	      ┌──────────────────────────────────────────────────────────────┐
+//	      v                                                              │
+//	orders and grants ─> due timers ─> run queue ─> epoll ─> events ─> clock
+//	                                                  │
+//	                     nothing to run: publish "sleeping", look again, block
+//	                     until the next timer; else: poll without waiting
+type Worker struct {
+	ID    int
+	Table *session.Table
+
+	epoll    *netio.Epoll
+	clock    *sched.Clock
+	events   []netio.Event
+	cpus     []int
+	backlogs []int        // by listener, for resuming
+	watched  []watchState // by listener
+	retryAt  sched.Tick   // when listeners that met a lack of resources are watched again
+
+	sleeping atomic.Bool
+	orders   atomic.Uint32
+	waker    *netio.Waker
+	grants   *sched.Mailbox[Grant]
+	spill    struct { // grants that found the mailbox full
+		sync.Mutex
+		waiting atomic.Bool
+		list    []Grant
+	}
+	unbound atomic.Bool // the listeners are closed
+	done    chan struct{}
+}
+
+// Grant is a server's slot handed to a session that waited for it.
+type Grant struct {
+	Waiter  backend.Waiter
+	Backend int32
+	Server  int32
+}
+
+// Orders that other goroutines give; several may be pending, an order given twice is one.
+const (
+	orderLimits uint32 = 1 << iota // a maxconn has room again
+	orderPause
+	orderResume
+	orderStop // close the listeners
+	orderKill // end all sessions
+	orderQuit // leave the loop
+)
+
+// watchState is why a listener is watched, or not.
+type watchState uint8
+
+const (
+	watching   watchState = iota
+	limited               // a maxconn is reached
+	outOfStock            // descriptors or memory are short
+	paused
+	closed
+)
+
+// retryMs is how long a listener rests when the kernel has nothing left to give.
+const retryMs = 100
+
+// Options say how a worker is built.
+type Options struct {
+	ID        int
+	CPUs      []int // where its thread may run; empty: anywhere
+	MaxEvents int   // reports fetched at a time
+	Mailbox   int   // grants that fit the fast mailbox
+}
+
+// New makes a worker; it runs nothing until Start.
+func New(sh *session.Shared, o Options) (w *Worker, err error) {
+	ep, err := netio.NewEpoll()
+	if err != nil {
+		return nil, fmt.Errorf("worker %d: %w", o.ID, err)
+	}
+	defer func() {
+		if err != nil {
+			ep.Close()
+		}
+	}()
+	waker, err := netio.NewWaker()
+	if err != nil {
+		return nil, fmt.Errorf("worker %d: %w", o.ID, err)
+	}
+	if e := ep.Add(waker.FD(), netio.Readable, session.Word(session.KindWaker, 0, 0, 0)); e != 0 {
+		waker.Close()
+		return nil, fmt.Errorf("worker %d: register waker: %w", o.ID, e)
+	}
+	clock := sched.NewClock()
+	return &Worker{
+		ID:     o.ID,
+		Table:  session.NewTable(sh, uint16(o.ID), ep, clock),
+		epoll:  ep,
+		clock:  clock,
+		events: make([]netio.Event, o.MaxEvents),
+		cpus:   o.CPUs,
+		waker:  waker,
+		grants: sched.NewMailbox[Grant](o.Mailbox),
+		done:   make(chan struct{}),
+	}, nil
+}
+
+// AddListener gives the worker a listener to own; before Start only. The backlog is what it listens
+// with again after a pause.
+func (w *Worker) AddListener(l *session.Listener, backlog int) {
+	w.Table.AddListener(l)
+	w.backlogs = append(w.backlogs, backlog)
+	w.watched = append(w.watched, watching)
+}
+
+// Start runs the loop on a thread of its own. The error is that of the pinning, which is not fatal:
+// the loop runs all the same.
+func (w *Worker) Start() error {
+	pinned := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		var err error
+		if len(w.cpus) > 0 {
+			err = netio.PinThread(w.cpus)
+		}
+		pinned <- err
+		w.loop()
+		w.close()
+		close(w.done)
+		// The thread ends with the goroutine: it is pinned, and of no use to others.
+	}()
+	return <-pinned
+}
+
+// Done is closed when the loop has ended and everything the worker owned is closed.
+func (w *Worker) Done() <-chan struct{} { return w.done }
+
+// Discard closes what a worker that was never started owns.
+func (w *Worker) Discard() {
+	w.close()
+	close(w.done)
+}
+
+// ListenersClosed reports whether CloseListeners has been obeyed.
+func (w *Worker) ListenersClosed() bool { return w.unbound.Load() }
+
+// Pause stops accepting and refuses new connections, Resume takes it back.
+func (w *Worker) Pause() { w.order(orderPause) }
+
+// Resume makes paused listeners listen again.
+func (w *Worker) Resume() { w.order(orderResume) }
+
+// CloseListeners closes the listeners for good; sessions go on.
+func (w *Worker) CloseListeners() { w.order(orderStop) }
+
+// KillAll ends all sessions.
+func (w *Worker) KillAll() { w.order(orderKill) }
+
+// Quit ends the loop.
+func (w *Worker) Quit() { w.order(orderQuit) }
+
+// LimitsFreed tells that a maxconn has room again.
+func (w *Worker) LimitsFreed() { w.order(orderLimits) }
+
+func (w *Worker) order(o uint32) {
+	w.orders.Or(o)
+	w.wake()
+}
+
+// Post hands a grant to the worker, from any goroutine.
+func (w *Worker) Post(g Grant) {
+	if !w.grants.Push(g) {
+		w.spill.Lock()
+		w.spill.list = append(w.spill.list, g)
+		w.spill.waiting.Store(true)
+		w.spill.Unlock()
+	}
+	w.wake()
+}
+
+// wake interrupts the worker's sleep; one write for all who find it sleeping.
+func (w *Worker) wake() {
+	if w.sleeping.Load() && w.sleeping.CompareAndSwap(true, false) {
+		w.waker.Wake()
+	}
+}
+
+func (w *Worker) idle() bool {
+	return w.orders.Load() == 0 && w.grants.Empty() && !w.spill.waiting.Load()
+}
