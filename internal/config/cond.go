@@ -97,8 +97,8 @@ func (c *condParser) blanks(at int) int {
 	return at
 }
 
-func (c *condParser) unparsable(at int, what string) *condError {
-	return &condError{at, fmt.Sprintf("unparsable conditional %s '%s'", what, clipCond(c.text[at:]))}
+func (c *condParser) unparsable(at int) *condError {
+	return &condError{at, fmt.Sprintf("unparsable conditional expression '%s'", clipCond(c.text[at:]))}
 }
 
 func (c *condParser) expr(at, depth int) (bool, int, *condError) {
@@ -109,11 +109,13 @@ func (c *condParser) expr(at, depth int) (bool, int, *condError) {
 			return false, at, err
 		}
 		value = value || v
-		at = c.blanks(next)
-		if !strings.HasPrefix(c.text[at:], "||") {
-			return value, at, nil
+		op := c.blanks(next)
+		if !strings.HasPrefix(c.text[op:], "||") {
+			return value, op, nil
 		}
-		at = c.blanks(at + 2)
+		if at = c.blanks(op + 2); at == len(c.text) {
+			return false, at, &condError{op, fmt.Sprintf("unparsable conditional expression '%s'", clipCond(c.text))}
+		}
 	}
 }
 
@@ -125,18 +127,20 @@ func (c *condParser) and(at, depth int) (bool, int, *condError) {
 			return false, at, err
 		}
 		value = value && v
-		at = c.blanks(next)
-		if !strings.HasPrefix(c.text[at:], "&&") {
-			return value, at, nil
+		op := c.blanks(next)
+		if !strings.HasPrefix(c.text[op:], "&&") {
+			return value, op, nil
 		}
-		at = c.blanks(at + 2)
+		if at = c.blanks(op + 2); at == len(c.text) {
+			return false, at, c.unparsable(op)
+		}
 	}
 }
 
 func (c *condParser) term(start, depth int) (bool, int, *condError) {
 	at := c.blanks(start)
-	if at >= len(c.text) || depth <= 0 {
-		return false, at, c.unparsable(start, "expression")
+	if depth <= 0 {
+		return false, at, c.unparsable(start)
 	}
 	neg := false
 	for at < len(c.text) && c.text[at] == '!' {
@@ -147,7 +151,11 @@ func (c *condParser) term(start, depth int) (bool, int, *condError) {
 		return (v != 0) != neg, at + size, nil
 	}
 	if strings.HasPrefix(c.text[at:], "(") {
-		v, next, err := c.expr(c.blanks(at+1), depth-1)
+		inner := c.blanks(at + 1)
+		if inner == len(c.text) {
+			return false, at, c.unparsable(start)
+		}
+		v, next, err := c.expr(inner, depth-1)
 		if err != nil {
 			return false, at, err
 		}
@@ -164,7 +172,7 @@ func (c *condParser) term(start, depth int) (bool, int, *condError) {
 	name := c.text[at : at+size]
 	want, ok := predicates[name]
 	if !ok {
-		return false, at, c.unparsable(start, "expression")
+		return false, at, c.unparsable(start)
 	}
 	args, next, err := c.args(name, at+size, want)
 	if err != nil {
@@ -247,7 +255,10 @@ func (c *condParser) args(name string, at, want int) ([]string, int, *condError)
 		args = nil
 	}
 	if len(args) < want {
-		return fail(at, len(args), "missing arguments (got %d/%d), type 'string' expected", len(args), want)
+		if strings.HasSuffix(c.text[:at], ")") {
+			at--
+		}
+		return fail(at, max(len(args), 1), "missing arguments (got %d/%d), type 'string' expected", len(args), want)
 	}
 	return args, at, nil
 }

@@ -33,6 +33,9 @@ func parseBalance(p *parser, s *stmt) {
 			digits, ok := strings.CutSuffix(argument, ")")
 			n, err := strconv.Atoi(digits)
 			switch {
+			case !ok && strings.Trim(argument, "0123456789") == "":
+				p.alert(s, 1, codeInvalidValue, "balance random : missing closing parenthesis.")
+				return
 			case !ok || err != nil:
 				p.alert(s, 1, codeInvalidValue, "balance random : unexpected character '%.1s' after argument.", strings.TrimLeft(argument, "0123456789"))
 				return

@@ -59,6 +59,9 @@ func parseLogFormat(p *parser, s *stmt) {
 	}
 	if s.keyword() == "log-format-sd" {
 		px.LogFormatSD = s.arg(1)
+		if px.LogFormatPos.Line == 0 {
+			px.LogFormatPos = p.pos(s, 1)
+		}
 	} else {
 		px.ErrorLogFormat = s.arg(1)
 	}

@@ -41,7 +41,6 @@ var optionKeywords = map[string]optionKeyword{
 	"tcplog":              {class: Implemented, in: inDFB, parse: parseTCPLog},
 	"tcpka":               {class: Implemented, in: inDFB, parse: parseTCPKeepAlive},
 	"persist":             {class: Implemented, in: inDB, negatable: true},
-	"prefer-last-server":  {class: Implemented, in: inDB, negatable: true},
 	"log-health-checks":   {class: Implemented, in: inDB, negatable: true},
 	"use-small-buffers":   {class: Implemented, in: inDB, negatable: true, parse: func(*parser, *stmt) {}},
 
@@ -61,7 +60,7 @@ var optionKeywords = map[string]optionKeyword{
 	"forwardfor":                  {class: HTTPOnly, in: inDFB, kind: noteOption, parse: noteAnyArguments},
 	"forwarded":                   {class: HTTPOnly, in: inDB, kind: noteOption, parse: noteAnyArguments},
 	"originalto":                  {class: HTTPOnly, in: inDFB, kind: noteOption, parse: noteAnyArguments},
-	"http-restrict-req-hdr-names": {class: HTTPOnly, in: inDFB, kind: noteOption, parse: noteAnyArguments},
+	"http-restrict-req-hdr-names": {class: HTTPOnly, in: inDFB, kind: noteSilent, parse: noteSilently},
 
 	"transparent":  {class: Removed, note: "option 'transparent' is not supported anymore since HAProxy 3.5.", hint: "use a server with the address 0.0.0.0"},
 	"forceclose":   {class: Removed, note: "option 'forceclose' is not supported any more since HAProxy 2.0, please just remove it, or use 'option httpclose' if absolutely needed."},
@@ -73,13 +72,18 @@ func init() {
 	for name, in := range map[string]where{
 		"accept-invalid-http-request": inDF, "accept-invalid-http-response": inDB,
 		"accept-unsafe-violations-in-http-request": inDF, "accept-unsafe-violations-in-http-response": inDB,
-		"checkcache": inDB, "disable-h2-upgrade": inDF, "h1-case-adjust-bogus-client": inDF,
-		"h1-case-adjust-bogus-server": inDB, "http-buffer-request": inDFB, "http-drop-request-trailers": inDB,
-		"http-drop-response-trailers": inDF, "http-ignore-probes": inDF, "http-keep-alive": inDFB,
-		"http-no-delay": inDFB, "http-pretend-keepalive": inDB, "http-server-close": inDFB,
-		"http-use-proxy-header": inDF, "httpclose": inDFB, "idle-close-on-response": inDF,
+		"checkcache": inDB, "disable-h2-upgrade": inDF, "http-buffer-request": inDFB, "http-drop-request-trailers": inDB,
+		"http-drop-response-trailers": inDF, "http-ignore-probes": inDF,
+		"http-no-delay": inDFB, "http-pretend-keepalive": inDB,
+		"http-use-proxy-header": inDF, "prefer-last-server": inDB, "idle-close-on-response": inDF,
 	} {
 		optionKeywords[name] = optionKeyword{class: HTTPOnly, in: in, kind: noteOption, negatable: true}
+	}
+	for name, in := range map[string]where{
+		"h1-case-adjust-bogus-client": inDF, "h1-case-adjust-bogus-server": inDB, "http-keep-alive": inDFB,
+		"http-server-close": inDFB, "httpclose": inDFB,
+	} {
+		optionKeywords[name] = optionKeyword{class: HTTPOnly, in: in, kind: noteSilent, negatable: true}
 	}
 }
 
@@ -127,6 +131,8 @@ func parseOption(p *parser, s *stmt) {
 }
 
 func noteAnyArguments(p *parser, s *stmt) { p.note(s, noteOption, s.arg(1)) }
+
+func noteSilently(p *parser, s *stmt) { p.note(s, noteSilent, s.arg(1)) }
 
 func parseSpliceAuto(p *parser, s *stmt) {
 	if p.tooMany(s, 0, 2) {
@@ -187,6 +193,7 @@ func parseHTTPLog(p *parser, s *stmt) {
 		return
 	}
 	if !p.setsLogFormat(s, "option "+name) {
+		p.note(s, noteLog, name)
 		return
 	}
 	px := p.px

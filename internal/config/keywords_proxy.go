@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -40,21 +41,21 @@ var proxyKeywords = map[string]proxyKeyword{
 	"retries":                     {class: Implemented, in: inDB, parse: parseRetries},
 	"max-session-srv-conns":       {class: Implemented, in: inDF, parse: ignoreLine},
 	"rate-limit":                  {class: NotYet, in: inDF, parse: parseRateLimit},
-	"retry-on":                    {class: Implemented, in: inDB, parse: ignoreLine},
+	"retry-on":                    {class: Implemented, in: inDB, strict: true, parse: parseRetryOn},
 	"disabled":                    {class: Implemented, in: inDFB, parse: parseDisabled},
 	"enabled":                     {class: Implemented, in: inDFB, parse: parseDisabled},
 	"id":                          {class: Implemented, in: inFB, parse: parseID},
 	"guid":                        {class: Implemented, in: inFB, parse: ignoreLine},
 	"description":                 {class: Implemented, in: inFB, parse: parseDescription},
 	"source":                      {class: Implemented, in: inDB, parse: parseSourceLine},
-	"usesrc":                      {class: Removed, in: inDB, note: "'usesrc' only allowed after a 'source' statement."},
+	"usesrc":                      removed("'usesrc' only allowed after a 'source' statement.", ""),
 	"force-persist":               {class: NotYet, in: inBE},
 	"ignore-persist":              {class: NotYet, in: inBE},
 	"persist":                     {class: NotYet, in: inDB},
 	"stick-table":                 {class: NotYet, in: inFB},
 	"stick":                       {class: NotYet, in: inBE},
 	"tcp-request":                 {class: NotYet, in: inNFB},
-	"tcp-response":                {class: NotYet, in: inNB},
+	"tcp-response":                {class: NotYet, in: inNB, strict: true},
 	"tcp-check":                   {class: NotYet, in: inDB},
 	"http-check":                  {class: NotYet, in: inDB},
 	"filter":                      {class: NotYet, in: inFB},
@@ -65,7 +66,7 @@ var proxyKeywords = map[string]proxyKeyword{
 	"unique-id-format":            {class: NotYet, in: inDFB},
 	"email-alert":                 {class: NotYet, in: inDFB},
 	"external-check":              {class: NotYet, in: inDB},
-	"use-fcgi-app":                {class: HTTPOnly, in: inBE, kind: noteNeedsHTTP},
+	"use-fcgi-app":                {class: NotYet, in: inBE, strict: true},
 	"ssl-f-use":                   {class: NotYet, in: inFE},
 	"log-steps":                   {class: NotYet, in: inDF},
 	"log":                         {class: Implemented, in: inDFB, parse: parseProxyLog},
@@ -87,37 +88,37 @@ var proxyKeywords = map[string]proxyKeyword{
 	"http-response":         {class: HTTPOnly, in: inNFB, kind: noteRules},
 	"http-after-response":   {class: HTTPOnly, in: inNFB, kind: noteRules},
 	"redirect":              {class: HTTPOnly, in: inFB, kind: noteRules},
-	"capture":               {class: HTTPOnly, in: inFE, kind: noteStatement},
+	"capture":               {class: HTTPOnly, in: inFE, parse: parseCapture},
 	"cookie":                {class: HTTPOnly, in: inDB, kind: noteNeedsHTTP},
 	"dynamic-cookie-key":    {class: HTTPOnly, in: inDB, kind: noteNeedsHTTP},
 	"monitor-uri":           {class: HTTPOnly, in: inDF, kind: noteNeedsHTTP},
-	"monitor":               {class: HTTPOnly, in: inFE, kind: noteStatement},
-	"compression":           {class: HTTPOnly, in: inDFB, kind: noteStatement},
-	"errorfile":             {class: HTTPOnly, in: inDFB, kind: noteStatement},
-	"errorfiles":            {class: HTTPOnly, in: inDFB, kind: noteStatement},
-	"errorloc":              {class: HTTPOnly, in: inDFB, kind: noteStatement},
-	"errorloc302":           {class: HTTPOnly, in: inDFB, kind: noteStatement},
-	"errorloc303":           {class: HTTPOnly, in: inDFB, kind: noteStatement},
-	"http-error":            {class: HTTPOnly, in: inDFB, kind: noteStatement},
-	"http-reuse":            {class: HTTPOnly, in: inDB, kind: noteStatement},
-	"http-send-name-header": {class: HTTPOnly, in: inDB, kind: noteStatement},
-	"max-keep-alive-queue":  {class: HTTPOnly, in: inDB, kind: noteStatement},
-	"unique-id-header":      {class: HTTPOnly, in: inDFB, kind: noteStatement},
+	"monitor":               {class: HTTPOnly, in: inFE, kind: noteSilent},
+	"compression":           {class: HTTPOnly, in: inDFB, kind: noteSilent},
+	"errorfile":             {class: HTTPOnly, in: inDFB, kind: noteSilent},
+	"errorfiles":            {class: HTTPOnly, in: inDFB, kind: noteSilent},
+	"errorloc":              {class: HTTPOnly, in: inDFB, kind: noteSilent},
+	"errorloc302":           {class: HTTPOnly, in: inDFB, kind: noteSilent},
+	"errorloc303":           {class: HTTPOnly, in: inDFB, kind: noteSilent},
+	"http-error":            {class: HTTPOnly, in: inDFB, kind: noteSilent},
+	"http-reuse":            {class: HTTPOnly, in: inDB, kind: noteSilent},
+	"http-send-name-header": {class: HTTPOnly, in: inDB, kind: noteSilent},
+	"max-keep-alive-queue":  {class: HTTPOnly, in: inDB, kind: noteSilent},
+	"unique-id-header":      {class: HTTPOnly, in: inDFB, kind: noteSilent},
 	"quic-initial":          {class: HTTPOnly, in: inDF, kind: noteRules},
 
-	"dispatch":     {class: Removed, note: "'dispatch' is not supported anymore since HAProxy 3.5.", hint: "declare a server with this address instead"},
-	"transparent":  {class: Removed, note: "'transparent' is not supported anymore since HAProxy 3.5.", hint: "use a server with the address 0.0.0.0"},
-	"contimeout":   {class: Removed, note: "The 'contimeout' directive is not supported anymore since HAProxy 2.1.", hint: "use 'timeout connect'"},
-	"clitimeout":   {class: Removed, note: "The 'clitimeout' directive is not supported anymore since HAProxy 2.1.", hint: "use 'timeout client'"},
-	"srvtimeout":   {class: Removed, note: "The 'srvtimeout' directive is not supported anymore since HAProxy 2.1.", hint: "use 'timeout server'"},
-	"redispatch":   {class: Removed, note: "keyword 'redispatch' directive is not supported anymore since HAProxy 2.1. Use 'option redispatch'."},
-	"appsession":   {class: Removed, note: "'appsession' is not supported anymore since HAProxy 1.6."},
-	"monitor-net":  {class: Removed, note: "'monitor-net' is not supported anymore since HAProxy 2.3.", hint: "use 'tcp-request connection' rules"},
-	"bind-process": {class: Removed, note: "'bind-process' is not supported anymore since HAProxy 2.7.", hint: "use the 'thread' parameter of 'bind'"},
-	"grace":        {class: Removed, note: "the 'grace' keyword is not supported any more since HAProxy version 2.5.", hint: "use 'grace' in the global section"},
-	"block":        {class: Removed, note: "The 'block' directive is not supported anymore since HAProxy 2.1."},
-	"reqadd":       {class: Removed, note: "The 'reqadd' directive is not supported anymore since HAProxy 2.1."},
-	"rspadd":       {class: Removed, note: "The 'rspadd' directive is not supported anymore since HAProxy 2.1."},
+	"dispatch":     removed("'dispatch' is not supported anymore since HAProxy 3.5.", "declare a server with this address instead"),
+	"transparent":  removed("'transparent' is not supported anymore since HAProxy 3.5.", "use a server with the address 0.0.0.0"),
+	"contimeout":   removed("the 'contimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout connect'.", ""),
+	"clitimeout":   removed("the 'clitimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout client'.", ""),
+	"srvtimeout":   removed("the 'srvtimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout server'.", ""),
+	"redispatch":   removed("keyword 'redispatch' directive is not supported anymore since HAProxy 2.1. Use 'option redispatch'.", ""),
+	"appsession":   removed("'appsession' is not supported anymore since HAProxy 1.6.", ""),
+	"monitor-net":  removed("'monitor-net' doesn't exist anymore. Please use 'http-request return status 200 if { src <address> }' instead.", ""),
+	"bind-process": removed("'bind-process' is not supported anymore since HAProxy 2.7.", "use the 'thread' parameter of 'bind'"),
+	"grace":        removed("the 'grace' keyword is not supported any more since HAProxy version 2.5.", "use 'grace' in the global section"),
+	"block":        removed("The 'block' directive is not supported anymore since HAProxy 2.1. Use 'http-request deny' which uses the exact same syntax.", ""),
+	"reqadd":       removed("The 'reqadd' directive is not supported anymore since HAProxy 2.1. Use 'http-request add-header' instead.", ""),
+	"rspadd":       removed("The 'rspadd' directive is not supported anymore since HAProxy 2.1. Use 'http-response add-header' instead.", ""),
 }
 
 // notYetHints say how to live without a keyword that is not implemented yet.
@@ -125,6 +126,10 @@ var notYetHints = map[string]string{
 	"acl":             "conditions come with the rules; an unconditional 'use_backend' or 'default_backend' works",
 	"server-template": "write the servers out, one 'server' line each",
 	"tcp-check":       "without health checks, a server that refuses connections is left by 'option redispatch'",
+}
+
+func removed(note, hint string) proxyKeyword {
+	return proxyKeyword{class: Removed, note: note, hint: hint}
 }
 
 func ignoreLine(*parser, *stmt) {}
@@ -264,6 +269,13 @@ func parseRetries(p *parser, s *stmt) {
 		return
 	}
 	p.px.Retries = max(p.atol(s, 1), 0)
+}
+
+// parseRetryOn reads a line that changes nothing in TCP mode, where only failed connections are retried.
+func parseRetryOn(p *parser, s *stmt) {
+	if len(s.words) < 2 {
+		p.alert(s, 1, codeMissingValue, "'%s' needs at least one keyword to specify when to retry", s.keyword())
+	}
 }
 
 func parseRateLimit(p *parser, s *stmt) {
@@ -434,11 +446,20 @@ func parseProxyStats(p *parser, s *stmt) {
 			problem = "missing keyword in"
 		}
 		p.alertTight(s, 1, codeInvalidValue, "%s '%s', expects 'admin', 'uri', 'realm', 'auth', 'scope', 'enable', 'hide-version', 'show-node', 'show-desc' or 'show-legends'.",
-			problem, s.rest(0))
+			problem, cmp.Or(s.arg(1), s.keyword()))
 		return
 	}
 	p.note(s, noteStatement, "stats")
 	p.note(s, noteStats, "stats "+s.arg(1))
+}
+
+// parseCapture reads a capture line. HAProxy has a word about cookies only.
+func parseCapture(p *parser, s *stmt) {
+	kind := noteSilent
+	if s.arg(1) == "cookie" {
+		kind = noteStatement
+	}
+	p.note(s, kind, s.keyword())
 }
 
 func parseHTTPRequest(p *parser, s *stmt) {

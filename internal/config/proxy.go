@@ -51,6 +51,7 @@ type noteKind uint8
 
 const (
 	noteOption    noteKind = iota // 'option x' ignored
+	noteSilent                    // HAProxy says nothing about it
 	noteRules                     // 'x' rules ignored
 	noteStatement                 // 'x' statement ignored
 	noteNeedsHTTP                 // x will be ignored
@@ -129,6 +130,7 @@ func inherit(from *proxyState, name string, kind Kind) *proxyState {
 	px.Description = ""
 	if kind == Backend {
 		px.DefaultBackend = Ref{}
+		px.notes = deleteNotes(px.notes, noteLog)
 		px.MaxConn, px.Backlog = 0, 0
 		px.ClientKeepAlive = KeepAlive{}
 		px.LogFormat, px.LogFormatSD, px.ErrorLogFormat = "", "", ""
@@ -263,10 +265,17 @@ func (p *parser) proxyStatement(s *stmt) {
 		return
 	}
 	if kw.class == Removed {
-		p.at(s, 0, Alert, placeSpaced, "removed", kw.note, kw.hint)
+		where := placeSpaced
+		if s.keyword() == "grace" {
+			where = placeTight
+		}
+		p.at(s, 0, Alert, where, "removed", kw.note, kw.hint)
 		return
 	}
 	if !p.allowed(s, s.keyword(), kw.in, kw.strict) {
+		if !kw.strict && !px.isDefaults && kw.class == Implemented {
+			p.check(s, kw.parse)
+		}
 		return
 	}
 	switch {
@@ -279,6 +288,17 @@ func (p *parser) proxyStatement(s *stmt) {
 	}
 }
 
+// check reads a line for its mistakes only: what it sets is thrown away.
+func (p *parser) check(s *stmt, parse func(*parser, *stmt)) {
+	px := p.px
+	scratch := *px
+	scratch.notes, scratch.Logs, scratch.Binds = slices.Clip(px.notes), slices.Clip(px.Logs), slices.Clip(px.Binds)
+	scratch.bindIDs = make(map[int]*Bind)
+	p.px = &scratch
+	parse(p, s)
+	p.px = px
+}
+
 // allowed reports whether a keyword may stand in the current section, and says so when it may not.
 // A backend's line in a frontend, or the reverse, is ignored with a warning; with strict it is an error.
 func (p *parser) allowed(s *stmt, name string, in where, strict bool) bool {
@@ -287,6 +307,8 @@ func (p *parser) allowed(s *stmt, name string, in where, strict bool) bool {
 	switch {
 	case in&here != 0:
 		return true
+	case px.isDefaults && in&inN != 0 && (name == "tcp-request" || name == "tcp-response"):
+		p.alert(s, 0, codeNotAllowedHere, "%s %s is not allowed in anonymous 'defaults' sections", name, s.arg(1))
 	case px.isDefaults && in&inN != 0:
 		p.alert(s, 0, codeNotAllowedHere, "'%s' not allowed in anonymous 'defaults' section.", name)
 	case px.isDefaults:
@@ -312,6 +334,8 @@ func (p *parser) allowed(s *stmt, name string, in where, strict bool) bool {
 		}
 		if strings.HasPrefix(name, "clitcpka-") || strings.HasPrefix(name, "srvtcpka-") {
 			p.warn(s, 0, codeNotAllowedHere, "%s will be ignored because %s '%s' has no %s capability", name, px.title(), px.Name, side)
+		} else if strict && (name == "retry-on" || name == "use-fcgi-app") {
+			p.alert(s, 0, codeNotAllowedHere, "'%s' only available in backend or listen section", name)
 		} else if strict {
 			p.alert(s, 0, codeNotAllowedHere, "'%s' not allowed because %s '%s' has no %s capability.%s", name, px.title(), px.Name, side, more)
 		} else {

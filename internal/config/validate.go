@@ -131,6 +131,11 @@ func (p *parser) checkMode(px *proxyState) {
 			continue
 		}
 		switch n.kind {
+		case noteSilent:
+			if p.opt.DiagMode {
+				p.about(Diag, placeNone, n.pos, codeHTTPOnly,
+					fmt.Sprintf("'%s' has no effect for %s '%s' as it requires HTTP mode.", n.name, px.title(), px.Name), "")
+			}
 		case noteOption:
 			p.about(Warning, placeNone, n.pos, codeHTTPOnly,
 				fmt.Sprintf("'option %s' ignored for %s '%s' as it requires HTTP mode.", n.name, px.title(), px.Name), "")
@@ -153,10 +158,12 @@ func (p *parser) checkMode(px *proxyState) {
 // noteSides is where the line of a note may stand; a note inherited from defaults concerns only these.
 func noteSides(n note) where {
 	switch n.kind {
-	case noteOption:
-		return optionKeywords[n.name].in
+	case noteOption, noteSilent:
+		if o, ok := optionKeywords[n.name]; ok {
+			return o.in
+		}
 	case noteLog:
-		return inFE
+		return 0
 	}
 	return proxyKeywords[n.name].in
 }
@@ -166,7 +173,7 @@ func (p *parser) checkUse(px *proxyState) {
 	if px.layer7.Line > 0 {
 		p.aboutf(Warning, px.layer7, codeHTTPOnly, "Layer 7 hash not possible for %s '%s' (needs 'mode http'). Falling back to round robin.", px.title(), px.Name)
 	}
-	if px.Kind == Frontend && len(px.Binds) == 0 {
+	if px.Kind.HasFrontend() && len(px.Binds) == 0 {
 		p.aboutf(Warning, px.Pos, "no-bind", "%s '%s' has no 'bind' directive. Please declare it as a backend if this was intended.", px.title(), px.Name)
 	}
 	t := &px.Timeouts
@@ -177,7 +184,7 @@ func (p *parser) checkUse(px *proxyState) {
 			"   | with such a configuration. To fix this, please ensure that all following\n"+
 			"   | timeouts are set to a non-zero value: 'client', 'connect', 'server'.", px.title(), px.Name)
 	}
-	if px.Kind.HasFrontend() && len(px.Logs) == 0 && (px.TCPLog || px.LogFormat != "") {
+	if px.Kind.HasFrontend() && len(px.Logs) == 0 && (px.TCPLog || px.LogFormat != "" || px.LogFormatSD != "") {
 		p.aboutf(Warning, px.LogFormatPos, "no-log-address", "log format ignored for %s '%s' since it has no log address.", px.title(), px.Name)
 	}
 }
