@@ -15,8 +15,8 @@ import (
 // maxFatal is how many mistakes of one file are reported before the rest of it is left unread.
 const maxFatal = 50
 
-// maxCondBlocks is how deep .if blocks may nest.
-const maxCondBlocks = 16
+// maxCondBlocks is the depth of .if blocks that is too deep.
+const maxCondBlocks = 100
 
 // Options say what to load and what the configuration sees.
 type Options struct {
@@ -222,9 +222,9 @@ func (p *parser) readFile(name, text string) {
 		}
 		p.readLine(line)
 		if !ended {
-			p.report(Warning, placeTight, len(line)+1, len(line)+2, "missing-lf",
+			p.report(Alert, placeTight, len(line)+1, len(line)+2, "missing-lf",
 				fmt.Sprintf("Missing LF on last line, file might have been truncated at position %d.", len(line)+1),
-				"HAProxy refuses such a file; end its last line with a line feed")
+				"end the last line with a line feed")
 		}
 	}
 	if p.fatal >= maxFatal {
@@ -384,8 +384,9 @@ func (p *parser) directive(s *stmt) bool {
 	top := len(p.conds) - 1
 	switch s.keyword() {
 	case ".if":
-		if len(p.conds) >= maxCondBlocks {
+		if len(p.conds) >= maxCondBlocks-1 {
 			p.alertTight(s, 0, "cond-depth", "too many nested '.if', max is %d.", maxCondBlocks)
+			p.conds = append(p.conds, condState{taking: !p.skipping(), done: true}) // its .endif is no mistake
 			return true
 		}
 		if p.skipping() {
