@@ -26,8 +26,8 @@ type ListenOptions struct {
 	UID, GID int // owner; -1: unchanged
 }
 
-// Listen opens a non-blocking listener. For a UNIX path the socket is made beside it and renamed into
-// place, so that clients always find one. On error nothing stays open and no file stays behind.
+// Listen opens a non-blocking listener. For a UNIX path (empty for an abstract name) the socket is made
+// beside it and renamed into place, so that clients always find one. On error nothing stays open and no file stays behind.
 func Listen(sa *Sockaddr, path string, o *ListenOptions) (fd int, err error) {
 	fd, e := Socket(sa.Family())
 	if e != 0 {
@@ -100,7 +100,7 @@ func setListenOptions(fd, family int, o *ListenOptions) error {
 }
 
 func listenUnix(fd int, sa *Sockaddr, path string, o *ListenOptions) error {
-	if strings.HasPrefix(path, "\x00") {
+	if path == "" || strings.HasPrefix(path, "\x00") {
 		if e := Bind(fd, sa); e != 0 {
 			return &OpError{"bind", "socket", e}
 		}

@@ -20,6 +20,8 @@ type PipePool struct {
 	pipes []Pipe  // by handle-1
 	free  []int32 // handles, LIFO
 	lent  int
+
+	opened int // pipes that are open now
 }
 
 // DefaultPipeSize is 64 slots of a page: about 92 KB of full Ethernet segments, 256 KiB of large ones.
@@ -66,6 +68,7 @@ func (p *PipePool) open(pp *Pipe) bool {
 	}
 	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, p.size)
 	*pp = Pipe{R: int32(fds[0]), W: int32(fds[1])}
+	p.opened++
 	return true
 }
 
@@ -86,6 +89,7 @@ func (p *PipePool) closePipe(pp *Pipe) {
 	if pp.R >= 0 {
 		Close(int(pp.R))
 		Close(int(pp.W))
+		p.opened--
 	}
 	*pp = Pipe{R: -1, W: -1}
 }
@@ -93,19 +97,11 @@ func (p *PipePool) closePipe(pp *Pipe) {
 // Size is the capacity asked of each pipe, in bytes.
 func (p *PipePool) Size() int { return p.size }
 
-// Lent is the number of pipes lent out, Idle of those open and at hand.
+// Lent is the number of pipes lent out.
 func (p *PipePool) Lent() int { return p.lent }
 
 // Idle is the number of open pipes at hand.
-func (p *PipePool) Idle() int {
-	n := 0
-	for _, h := range p.free {
-		if p.pipes[h-1].R >= 0 {
-			n++
-		}
-	}
-	return n
-}
+func (p *PipePool) Idle() int { return p.opened - p.lent }
 
 // Close closes all pipes; those lent out must not be used any more.
 func (p *PipePool) Close() {

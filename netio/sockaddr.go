@@ -39,6 +39,14 @@ func SockaddrUnix(path string) (Sockaddr, error) {
 	return s, nil
 }
 
+// SockaddrAbstract makes the address of an abstract UNIX socket. The name fills the whole address, zeros
+// behind it, as HAProxy's abns@ has it; a name of exact length is another socket (unix(7)).
+func SockaddrAbstract(name string) (Sockaddr, error) {
+	s, err := SockaddrUnix("\x00" + name)
+	s.n = 2 + 108
+	return s, err
+}
+
 // Family is the address family, 0 when there is none.
 func (s *Sockaddr) Family() int {
 	if s.n < 2 {

@@ -22,13 +22,13 @@ import (
 // publishes that it sleeps and then asks Empty once more. Both sides use sequentially consistent
 // atomics, so at least one of them sees the other.
 type Mailbox[T any] struct {
-	_     [cacheLines]byte
-	tail  atomic.Uint64
-	_     [cacheLines - 8]byte
-	head  uint64
-	cells []cell[T]
+	cells []cell[T] // with mask the part that never changes
 	mask  uint64
 	_     [cacheLines]byte
+	tail  atomic.Uint64 // the producers' next position
+	_     [cacheLines - 8]byte
+	head  uint64 // the owner's next position
+	_     [cacheLines - 8]byte
 }
 
 // cacheLines is the distance that keeps two words from sharing a cache line or its prefetched

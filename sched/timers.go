@@ -1,6 +1,9 @@
 package sched
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // # The idea
 //
@@ -21,15 +24,14 @@ import "math/bits"
 //	            ├─0 c=12
 //	            └─1 d=13
 //
-// Equal dates share a subtree whose nodes have negative bits. It does not split by value but keeps
-// the order of insertion from left to right, and it grows like a binary counter, so that k equal
-// dates make a subtree of about log2 k levels:
+// Equal dates stand in a ring in the order of insertion. Its first element alone is in the tree;
+// when it leaves, the next one inherits its leaf and its node. The original joins equal keys by a
+// subtree, which saves two links per element; the ring makes appending take constant time, keeps
+// the height within 32 whatever happens, and the links fill the element to half a cache line, so
+// that none straddles two.
 //
-//	-1        -2            -2                -3
-//	├ a       ├ -1          ├ -1              ├ -2
-//	└ b       │ ├ a         │ ├ a             │ ├ -1 (a b)
-//	          │ └ b         │ └ b             │ └ -1 (c d)
-//	          └ c           └ -1 (c d)        └ e
+//	leaf ──> b ──next──> f ──next──> e ─┐      b was scheduled first, then f, then e;
+//	         ^──────────────────────────┘      the end is found as the prev of b
 //
 // Deleting a leaf removes the node right above it, whose other branch moves up. If the node part of
 // the deleted element still serves elsewhere, the part just set free takes over its place.
@@ -37,11 +39,10 @@ import "math/bits"
 // # The circle
 //
 // Dates wrap, the tree does not: it is sorted by the plain number. So the list of its leaves is
-// read as a ring, from the smallest number to the greatest and around, and what has to be known is
-// only where the ring begins: the earliest leaf, which is kept in first. When it leaves, its
-// successor on the ring takes over, and a new date becomes first when it comes before it. That
-// comparison is the only one that has to be right across the wrap. It counts both dates from a
-// common origin:
+// read as a circle, from the smallest number to the greatest and around, and what has to be known is
+// only where it begins: the earliest leaf, which is kept in first. When it leaves, its successor on
+// the circle takes over, and a new date becomes first when it comes before it. That comparison is
+// the only one that has to be right across the wrap. It counts both dates from a common origin:
 //
 //	      origin            now of the last Expire                          origin + 2^32
 //	        │── 2^30: 12.4 days ──│────────────── 3·2^30: 37.2 days ──────────────│
@@ -51,22 +52,35 @@ import "math/bits"
 // The origin follows now but never passes first, so that a timer that is very late, because the
 // process was stopped for weeks, is still late and not far in the future.
 //
+// # The hints
+//
+// With a million elements the way down is twenty loads that each wait for the last, most of them for
+// main memory. But whether a node is on the way of a date can be seen from the node alone: it is if
+// the date shares its upper bits, wherever one comes from. So a table says for each range of dates
+// which node was found to stand above that range, and insertion starts there when the element is
+// still what the table took it for, at the root when it is not. Nobody has to maintain the table.
+// With a range of one date it names the first element of the ring itself.
+//
+//	hints[date >> shift]  ──>  a node whose dates agree down to bit shift, or any outdated index
+//
+// The range widens and narrows with how far in the future the dates are (adapt).
+//
 // # The cost
 //
-// Insertion walks down at most 32 levels plus those of one set of equal dates; in practice log2 n
-// of the different dates. Deletion touches the neighbours only. The earliest date is a load. An
-// element takes 24 bytes.
+// Insertion walks down at most 32 levels; with the hints it is commonly two or three, and none for a
+// date that is in the tree already. Deletion touches the neighbours only. The earliest date is a
+// load. An element takes 32 bytes, and its share of the hints one or two more.
 //
 // # Invariants
 //
 //   - element 0 is the root; the tree hangs on its right branch, so that no link up is zero
-//   - leafUp is zero if and only if the element is not queued
+//   - leafUp is zero if and only if the element is not queued, and inRing if and only if another
+//     element of the same date is before it
 //   - nodeUp is zero if and only if the element's node part is not in use; in a tree that is not
-//     empty exactly one queued element has an unused node part
+//     empty exactly one leaf's element has an unused node part
 //   - the node part of an element stands above its own leaf
-//   - on every way down the bits shrink to zero at least, and then, where dates are equal, the
-//     negative ones shrink in magnitude; both branches of a node are taken
-//   - first is the earliest leaf, the leftmost of equals, or zero when the tree is empty
+//   - bits shrink on every way down; both branches of a node are taken
+//   - first is the earliest leaf, or zero when the tree is empty
 
 // Timers holds at most one timer for each slot id and yields them in the order of their dates,
 // equal dates in the order in which they were scheduled. Dates must lie between 12 days before and
@@ -80,9 +94,15 @@ type Timers struct {
 	origin   uint32
 	anchored bool // Expire has told where now is
 	n        int
+
+	hints    []uint32
+	hintMask uint32
+	shift    uint32 // log2 of how many dates share a hint
+	trend    int32  // above zero when dates of late were too far for shift, below when too near
 }
 
-// elem is one element of the tree: the leaf and the node of one slot.
+// elem is one element of the tree: the leaf and the node of one slot, and its place in the ring of
+// its date.
 //
 // A link down holds the index of the child times two, plus one when its node part is meant and not
 // its leaf part. A link up holds the index of the parent times two, plus the side on which the
@@ -90,18 +110,28 @@ type Timers struct {
 type elem struct {
 	down   [2]uint32
 	nodeUp uint32
+	bit    uint32 // the bit at which the node part splits
 	leafUp uint32
 	key    uint32
-	bit    int32
+	prev   uint32
+	next   uint32
 }
 
 const (
-	rootUp = 1       // the link up to the root's right branch
-	slack  = 1 << 30 // how far the origin stays behind now
+	rootUp = 1          // the link up to the root's right branch
+	inRing = ^uint32(0) // the leafUp of all but the first of a date
+	slack  = 1 << 30    // how far the origin stays behind now
+
+	minHints   = 64
+	trendLimit = 256
 )
 
 // NewTimers returns an empty tree that knows no slot: call Grow first.
-func NewTimers() *Timers { return &Timers{elems: make([]elem, 1)} }
+func NewTimers() *Timers {
+	t := &Timers{elems: make([]elem, 1)}
+	t.Grow(minHints)
+	return t
+}
 
 // Grow makes the ids 0 to n-1 valid, for n up to 2^31-2. It never shrinks. Its cost is amortised,
 // but a single call may copy every element: call it when slots are added, not when timers are.
@@ -109,8 +139,13 @@ func (t *Timers) Grow(n uint32) {
 	if n > 1<<31-2 {
 		panic("sched: more timers than a link can name")
 	}
-	for uint32(len(t.elems)) < n+1 {
-		t.elems = append(t.elems, elem{})
+	if n < uint32(len(t.elems)) {
+		return
+	}
+	t.elems = slices.Grow(t.elems, int(n+1)-len(t.elems))[:n+1]
+	if want := max(minHints, 1<<bits.Len32(n-1)/4); want > len(t.hints) {
+		t.hints = make([]uint32, want)
+		t.hintMask = uint32(want - 1)
 	}
 }
 
@@ -188,6 +223,9 @@ func (t *Timers) move(i, key uint32) {
 	if t.first == 0 && !t.anchored {
 		t.origin = key - 1<<31
 	}
+	if t.first != 0 {
+		t.adapt(key - t.elems[t.first].key)
+	}
 	t.insert(i, key)
 	if t.first == 0 || key-t.origin < t.elems[t.first].key-t.origin {
 		t.first = i
@@ -198,7 +236,10 @@ func (t *Timers) move(i, key uint32) {
 // remove takes the queued element i out of the tree and of the ring.
 func (t *Timers) remove(i uint32) {
 	if i == t.first {
-		t.first = t.successor(i)
+		t.first = t.elems[i].next
+		if t.first == i {
+			t.first = t.successor(i)
+		}
 		if t.first == i {
 			t.first = 0
 		}
@@ -207,105 +248,117 @@ func (t *Timers) remove(i uint32) {
 	t.n--
 }
 
-// insert hangs the leaf of element i, which is not queued, into the tree.
+// adapt follows how far in the future the dates are: it widens what a hint stands for when more
+// than one date in five lies beyond the range of the table, and narrows it when most of them would
+// fit a table of half the range.
+func (t *Timers) adapt(ahead uint32) {
+	switch reach := ahead >> t.shift; {
+	case reach > t.hintMask && int32(ahead) > 0:
+		if t.trend += 4; t.trend > trendLimit {
+			t.shift++
+			t.trend = 0
+		}
+	case reach <= t.hintMask/2 && t.shift > 0:
+		if t.trend--; t.trend < -trendLimit {
+			t.shift--
+			t.trend = 0
+		}
+	case t.trend > 0:
+		t.trend--
+	}
+}
+
+// insert hangs element i, which is not queued, into the tree.
 func (t *Timers) insert(i, key uint32) {
 	elems := t.elems
 	e := &elems[i]
 	e.key = key
 	e.nodeUp = 0
+	e.prev, e.next = i, i
 
-	up := uint32(rootUp)
-	at := elems[0].down[1]
+	at, up := elems[0].down[1], uint32(rootUp)
 	if at == 0 {
 		elems[0].down[1] = i << 1
 		e.leafUp = rootUp
 		return
 	}
+	hint := &t.hints[key>>t.shift&t.hintMask]
+	cover := *hint // the lowest known node that stands above all dates of the hint
+	if h := &elems[cover]; h.key == key && h.leafUp != 0 && h.leafUp != inRing {
+		at, up = cover<<1, h.leafUp
+	} else if h.nodeUp != 0 && (key^h.key)>>(h.bit&31) <= 1 {
+		at, up = cover<<1|1, h.nodeUp
+	}
 
-	// Walk down to the first node that does not share its upper bits with key, to a leaf, or to
-	// the subtree of one date.
-	var old *elem
-	for {
+	// Walk down to a leaf, or to the first node that does not share its upper bits with key.
+	old := &elems[at>>1]
+	for at&1 != 0 && (key^old.key)>>(old.bit&31) <= 1 {
+		if old.bit+1 >= t.shift {
+			cover = at >> 1
+		}
+		up = at&^1 | key>>(old.bit&31)&1
+		at = elems[up>>1].down[up&1]
 		old = &elems[at>>1]
-		if at&1 == 0 || old.bit < 0 {
-			break
-		}
-		side := (key ^ old.key) >> (uint32(old.bit) & 31)
-		if side > 1 {
-			break
-		}
-		side = key >> (uint32(old.bit) & 31) & 1
-		up = at&^1 | side
-		at = old.down[side]
 	}
 
 	diff := key ^ old.key
-	side := uint32(1) // where the new leaf hangs below the new node
-	switch {
-	case diff != 0:
-		e.bit = int32(bits.Len32(diff)) - 1
-		if key < old.key {
-			side = 0
+	if diff == 0 { // one date more than once: at the end of its ring
+		e.leafUp = inRing
+		e.prev, e.next = old.prev, at>>1
+		elems[old.prev].next = i
+		old.prev = i
+		if t.shift == 0 {
+			cover = at >> 1
 		}
-	case at&1 == 0:
-		e.bit = -1
-	default:
-		at, up, e.bit = t.place(at, up)
-		old = &elems[at>>1]
+		*hint = cover
+		return
 	}
 
 	// The node part of i takes the place of at and carries it and the new leaf.
-	e.nodeUp = up
+	e.bit = uint32(bits.Len32(diff)) - 1
+	side := key >> e.bit & 1
 	e.leafUp = i<<1 | side
 	e.down[side] = i << 1
 	e.down[side^1] = at
-	if at&1 != 0 {
-		old.nodeUp = i<<1 | side ^ 1
-	} else {
-		old.leafUp = i<<1 | side ^ 1
-	}
+	e.nodeUp = up
 	elems[up>>1].down[up&1] = i<<1 | 1
-}
-
-// place finds where the next leaf of the subtree of one date goes: at is the subtree's top node,
-// hanging on up. It returns the branch to be replaced by the new node, with what it hangs on, and
-// the bit of the new node. The new leaf must become the rightmost. The bits on the way down along
-// the right side are the ones of a binary counter: the lowest that is missing is set, and what
-// stands below moves under it, to its left.
-func (t *Timers) place(at, up uint32) (branch, parent uint32, bit int32) {
-	branch, parent = at, up
-	above := t.elems[at>>1].bit
-	bit = above - 1
-	for {
-		e := &t.elems[at>>1]
-		up, at = at|1, e.down[1]
-		if at&1 == 0 {
-			if e.bit < -1 {
-				return at, up, -1
-			}
-			return branch, parent, bit
-		}
-		below := t.elems[at>>1].bit
-		if below > above+1 {
-			branch, parent, bit = at, up, below-1
-		}
-		above = below
+	t.hang(at, i<<1|side^1)
+	if e.bit+1 >= t.shift {
+		cover = i
 	}
+	*hint = cover
 }
 
-// unlink takes the leaf of element i out of the tree, and frees its node part too.
+// unlink takes element i out of the tree, and frees its node part too.
 func (t *Timers) unlink(i uint32) {
 	elems := t.elems
 	e := &elems[i]
+	heir := e.next
+	elems[e.prev].next = heir
+	elems[heir].prev = e.prev
 	up := e.leafUp
 	e.leafUp = 0
-	p := up >> 1
-	if p == 0 {
+	switch {
+	case up == inRing:
+		return
+	case heir != i:
+		// The next one of the same date takes over all that e is in the tree.
+		h := &elems[heir]
+		e.leafUp = up
+		if e.nodeUp != 0 {
+			t.takeOver(heir, e)
+		}
+		h.leafUp = e.leafUp
+		elems[h.leafUp>>1].down[h.leafUp&1] = heir << 1
+		e.leafUp = 0
+		return
+	case up == rootUp:
 		elems[0].down[1] = 0
 		return
 	}
 
 	// The other branch of the parent moves up into the parent's place.
+	p := up >> 1
 	parent := &elems[p]
 	other := parent.down[up&1^1]
 	above := parent.nodeUp
@@ -313,15 +366,20 @@ func (t *Timers) unlink(i uint32) {
 	t.hang(other, above)
 	parent.nodeUp = 0
 
-	// If i's node part serves elsewhere, the parent's, which is free now, replaces it. It may: its
+	// If e's node part serves elsewhere, the parent's, which is free now, replaces it. It may: its
 	// leaf stands below that node as well, so that it has the same upper bits.
-	if e.nodeUp == 0 {
-		return
+	if e.nodeUp != 0 {
+		t.takeOver(p, e)
 	}
-	parent.down, parent.nodeUp, parent.bit = e.down, e.nodeUp, e.bit
-	elems[parent.nodeUp>>1].down[parent.nodeUp&1] = p<<1 | 1
-	t.hang(parent.down[0], p<<1)
-	t.hang(parent.down[1], p<<1|1)
+}
+
+// takeOver puts the node part of element i, which is free, in the place of e's.
+func (t *Timers) takeOver(i uint32, e *elem) {
+	n := &t.elems[i]
+	n.down, n.nodeUp, n.bit = e.down, e.nodeUp, e.bit
+	t.elems[n.nodeUp>>1].down[n.nodeUp&1] = i<<1 | 1
+	t.hang(n.down[0], i<<1)
+	t.hang(n.down[1], i<<1|1)
 	e.nodeUp = 0
 }
 
@@ -334,7 +392,8 @@ func (t *Timers) hang(child, up uint32) {
 	}
 }
 
-// successor returns the leaf that follows i on the ring, i itself when it is alone.
+// successor returns the first element of the date that follows i's on the circle, i itself when
+// there is no other date. Element i must be the first of its own.
 func (t *Timers) successor(i uint32) uint32 {
 	up := t.elems[i].leafUp
 	for up&1 != 0 && up != rootUp {

@@ -128,7 +128,11 @@ func (m *timersModel) checkAll() {
 		if want := m.now + Tick(q.at-m.line); m.timers.At(q.id) != want || !m.timers.Queued(q.id) {
 			m.tb.Fatalf("At(%d) = %d, Queued %t, want %d", q.id, m.timers.At(q.id), m.timers.Queued(q.id), want)
 		}
-		i = m.timers.successor(i)
+		if next := m.timers.elems[i].next; m.timers.elems[next].leafUp == inRing {
+			i = next
+			continue
+		}
+		i = m.timers.successor(max(m.timers.elems[i].next, 1))
 	}
 	if i != m.timers.first {
 		m.tb.Fatalf("the ring does not close after %d timers", len(m.queue))
@@ -138,10 +142,10 @@ func (m *timersModel) checkAll() {
 // mustBeSound checks the invariants listed above Timers.
 func mustBeSound(tb testing.TB, t *Timers) {
 	tb.Helper()
-	leaves, nodes := 0, 0
+	leaves, nodes, more := 0, 0, 0
 	used := make([]bool, len(t.elems))
-	var walk func(link, up uint32, bit int32, depth int) (key uint32)
-	walk = func(link, up uint32, bit int32, depth int) uint32 {
+	var walk func(link, up uint32, bit uint32, depth int) (key uint32)
+	walk = func(link, up uint32, bit uint32, depth int) uint32 {
 		e := &t.elems[link>>1]
 		if link>>1 == 0 {
 			tb.Fatalf("depth %d: a branch is not taken", depth)
@@ -151,12 +155,18 @@ func mustBeSound(tb testing.TB, t *Timers) {
 				tb.Fatalf("leaf %d hangs on %d and says %d", link>>1, up, e.leafUp)
 			}
 			leaves++
+			for d := e.next; d != link>>1; d = t.elems[d].next {
+				if r := t.elems[d]; r.leafUp != inRing || r.nodeUp != 0 || r.key != e.key || t.elems[r.prev].next != d {
+					tb.Fatalf("element %d of the ring of %d is broken: %+v", d, link>>1, r)
+				}
+				more++
+			}
 			return e.key
 		}
 		if e.nodeUp != up || e.leafUp == 0 {
 			tb.Fatalf("node %d hangs on %d and says %d, its leaf says %d", link>>1, up, e.nodeUp, e.leafUp)
 		}
-		if bit >= 0 && e.bit >= bit || bit < 0 && (e.bit <= bit || e.bit >= 0) {
+		if e.bit >= bit {
 			tb.Fatalf("node %d has bit %d below bit %d", link>>1, e.bit, bit)
 		}
 		if own := e.leafUp; !stands(t, link>>1, own>>1) {
@@ -166,10 +176,7 @@ func mustBeSound(tb testing.TB, t *Timers) {
 		used[link>>1] = true
 		l := walk(e.down[0], link>>1<<1, e.bit, depth+1)
 		r := walk(e.down[1], link>>1<<1|1, e.bit, depth+1)
-		switch {
-		case e.bit < 0 && (l != r || e.key != l):
-			tb.Fatalf("node %d of equal dates joins %d, %d and %d", link>>1, l, r, e.key)
-		case e.bit >= 0 && (l>>(e.bit+1) != r>>(e.bit+1) || l>>e.bit&1 != 0 || r>>e.bit&1 != 1 || e.key>>(e.bit+1) != l>>(e.bit+1)):
+		if l>>e.bit^r>>e.bit != 1 || l>>e.bit&1 != 0 || (e.key^l)>>e.bit > 1 {
 			tb.Fatalf("node %d at bit %d joins %x and %x with key %x", link>>1, e.bit, l, r, e.key)
 		}
 		return l
@@ -177,7 +184,7 @@ func mustBeSound(tb testing.TB, t *Timers) {
 	if t.elems[0].down[1] != 0 {
 		walk(t.elems[0].down[1], rootUp, 32, 0)
 	}
-	if leaves != t.n || nodes != max(0, leaves-1) {
+	if leaves+more != t.n || nodes != max(0, leaves-1) {
 		tb.Fatalf("%d leaves and %d nodes for %d timers", leaves, nodes, t.n)
 	}
 	for i := 1; i < len(t.elems); i++ {
@@ -262,6 +269,25 @@ func TestTimersLateAfterAStop(t *testing.T) {
 	}
 }
 
+// TestTimersBeforeTheFirstExpire schedules on both sides of a date while the tree cannot know yet
+// where on the circle now is.
+func TestTimersBeforeTheFirstExpire(t *testing.T) {
+	for name, start := range wrapStarts {
+		t.Run(name, func(t *testing.T) {
+			m := newTimersModel(t, 4, start)
+			m.scheduleAt(0, m.now.Add(time.Hour))
+			m.scheduleAt(1, m.now.Add(24*24*time.Hour))
+			m.scheduleAt(2, m.now.Add(0))
+			m.scheduleAt(3, m.now.Add(time.Minute))
+			m.checkAll()
+			m.expire(4)
+			m.advance(3600 * 1000)
+			m.expire(4)
+			m.checkAll()
+		})
+	}
+}
+
 func TestTimersLazy(t *testing.T) {
 	timers := NewTimers()
 	timers.Grow(2)
@@ -311,7 +337,8 @@ func FuzzTimers(f *testing.F) {
 		start := max(Tick(binary.BigEndian.Uint32(in)), 1)
 		m := newTimersModel(t, 256, start)
 		m.expire(1)
-		for in = in[4:]; len(in) >= 4 && len(m.queue) <= 256; in = in[4:] {
+		const most = 1000 // operations, so that an input stays quick to check
+		for in = in[4:min(len(in), 4*most)]; len(in) >= 4; in = in[4:] {
 			id, v := uint32(in[1]), int64(binary.BigEndian.Uint16(in[2:]))
 			switch in[0] % 6 {
 			case 0:
@@ -322,14 +349,59 @@ func FuzzTimers(f *testing.F) {
 				m.cancel(id)
 			case 3:
 				m.advance(v)
-				m.expire(1 << 30)
+				m.expire(int(id) + 1)
 			case 4:
 				m.scheduleAt(id, max(m.now-Tick(v), 1))
 			case 5:
 				m.advance(v << 14)
-				m.expire(int(id) + 1)
+				m.expire(1 << 30)
 			}
 			m.checkAll()
 		}
 	})
+}
+
+// TestTimersHintsFollowTheDates widens the hints by far dates and narrows them by near ones. The
+// order must hold at every width.
+func TestTimersHintsFollowTheDates(t *testing.T) {
+	const ids = 100
+	r := rand.New(rand.NewPCG(7, 8))
+	m := newTimersModel(t, ids, 1<<32-1000)
+	m.expire(1)
+	phase := func(span time.Duration) {
+		for i := range 20_000 {
+			id := uint32(r.IntN(ids))
+			m.cancel(id)
+			m.scheduleAt(id, m.now.Add(time.Duration(r.Int64N(int64(span)))))
+			m.advance(int64(i & 1))
+			m.expire(ids)
+		}
+		m.checkAll()
+	}
+	phase(20 * 24 * time.Hour)
+	wide := m.timers.shift
+	if wide < 20 {
+		t.Errorf("dates over 20 days: a hint stands for 2^%d ms", wide)
+	}
+	for id := range uint32(ids) {
+		m.cancel(id)
+	}
+	phase(30 * time.Millisecond)
+	if m.timers.shift > 2 {
+		t.Errorf("dates over 30 ms: a hint stands for 2^%d ms, before that 2^%d", m.timers.shift, wide)
+	}
+}
+
+func TestTimersGrow(t *testing.T) {
+	m := newTimersModel(t, 10, 1)
+	m.expire(1)
+	for id := range uint32(5000) {
+		m.timers.Grow(id + 1)
+		m.scheduleAt(id, Tick(1000+id*7919%600))
+	}
+	m.timers.Grow(0)
+	m.checkAll()
+	m.advance(2000)
+	m.expire(5001)
+	mustPanic(t, "link can name", func() { m.timers.Grow(1 << 31) })
 }

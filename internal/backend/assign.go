@@ -273,7 +273,7 @@ func (b *Backend) least(t *table, avoid int32, at uint64) (best, served int32) {
 		if s.maxConn.Load() > 0 && now+queued >= b.limit(s, 1)+s.maxQueue {
 			continue
 		}
-		key := balance.LeastConnKey(int(now+queued), int(s.weight.Load()))
+		key := balance.LeastConnKey(int(now+queued), int(t.weight[i]))
 		if best == None || key < bestKey {
 			best, bestKey, served = i, key, now
 			if key == 0 {
@@ -291,8 +291,7 @@ func (b *Backend) random(t *table, req Request) int32 {
 	var served, weight int
 	for n := range b.draws {
 		i := b.onRing(t, balance.Avalanche(req.Rand+uint32(n)*0x9e3779b9), req.Avoid)
-		s := &b.servers[i]
-		now, w := int(s.served.Load()), max(int(s.weight.Load()), 1)
+		now, w := int(b.servers[i].served.Load()), int(t.weight[i])
 		if best == None || balance.LessLoaded(now, w, served, weight) {
 			best, served, weight = i, now, w
 		}
@@ -344,9 +343,8 @@ func (b *Backend) onRing(t *table, hash uint32, avoid int32) int32 {
 		if b.factor == 0 {
 			return i
 		}
-		s := &b.servers[i]
-		share := balance.Share(served, b.factor, t.below[i], int(s.weight.Load()), t.total)
-		if int(s.served.Load()) < share {
+		share := balance.Share(served, b.factor, int(t.below[i]), int(t.weight[i]), t.total)
+		if int(b.servers[i].served.Load()) < share {
 			return i
 		}
 	}

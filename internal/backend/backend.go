@@ -84,7 +84,8 @@ type Server struct {
 type table struct {
 	group  []int32 // the servers that share the load, in declaration order
 	byID   []int32 // the same, by identifier
-	below  []int   // by server number: the weights of those before it in group
+	weight []int32 // by server number: its effective weight, above 0 for those in group
+	below  []int32 // by server number: the weights of those before it in group
 	member []bool  // by server number
 	total  int     // the sum of the effective weights
 	// lone is the one backup that replaces all active servers, or None. There is nothing to choose
@@ -185,7 +186,8 @@ func (b *Backend) effective(weight int) int {
 func (b *Backend) build() *table {
 	t := &table{
 		lone:   None,
-		below:  make([]int, len(b.servers)),
+		weight: make([]int32, len(b.servers)),
+		below:  make([]int32, len(b.servers)),
 		member: make([]bool, len(b.servers)),
 	}
 	t.group = b.usable(false)
@@ -204,7 +206,8 @@ func (b *Backend) build() *table {
 		s := &b.servers[i]
 		list[n] = balance.Server{Index: i, Weight: int(s.weight.Load()), Key: balance.Key(s.ID)}
 		t.member[i] = true
-		t.below[i] = t.total
+		t.weight[i] = int32(list[n].Weight)
+		t.below[i] = int32(t.total)
 		t.total += list[n].Weight
 	}
 	switch {

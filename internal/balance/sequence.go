@@ -66,6 +66,9 @@ func (s *Sequence) Len() int { return len(s.order) }
 // the road waits there for the next lap, in which all start anew, the heaviest first and those of
 // one weight in the order in which they arrived.
 //
+// With weights that do not divide W evenly, one that started late may be sent to wait a visit short
+// of its share, which is one in sixteen times its weight at most.
+//
 // A lap therefore depends on nothing but the order of arrival of the lap before, and the laps
 // repeat after one or two. So the drive is made once, here, with a heap; what a worker does later
 // is count and look up, without a lock, and the workers together visit the servers in exactly the

@@ -70,7 +70,21 @@ type Global struct {
 	IdleTimer                                              time.Duration
 	RcvBufClient, SndBufClient, RcvBufServer, SndBufServer int
 	NotSentLowatClient, NotSentLowatServer                 int
+
+	DefaultPath       DefaultPath
+	DefaultPathOrigin string // the directory of DefaultPathOrigin; empty otherwise
 }
+
+// DefaultPath says where relative file names inside the configuration start from.
+type DefaultPath uint8
+
+// The values of default-path.
+const (
+	PathCurrent DefaultPath = iota // the working directory of the process
+	PathConfig                     // the directory of the configuration file
+	PathParent                     // the directory above that
+	PathOrigin                     // a directory named in the configuration
+)
 
 // CPUMap is one cpu-map line: thread numbers (from 1) and the CPUs they may use.
 type CPUMap struct {
@@ -261,7 +275,8 @@ type Bind struct {
 	Words string // the address words as written, for messages
 
 	Name           string
-	ID             int
+	ID             int   // forced with id; 0: none
+	ListenerIDs    []int // one per address of Addrs: ID when forced, else the next free ones from 1
 	MaxConn        int
 	Backlog        int
 	Interface      string

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,12 +20,15 @@ var program struct {
 	foreign bool // not Penstock: it may lack what Penstock adds or does differently
 }
 
+// programVariable names the program to drive instead of Penstock.
+const programVariable = "PENSTOCK_PROGRAM"
+
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
 func run(m *testing.M) int {
-	if path := os.Getenv("PENSTOCK_PROGRAM"); path != "" {
+	if path := os.Getenv(programVariable); path != "" {
 		program.path, program.foreign = path, true
 		return testutil.Main(m)
 	}
@@ -52,6 +56,27 @@ func run(m *testing.M) int {
 	return testutil.Main(m)
 }
 
+// seeProgram looks at every file that the program is built from. The go command keeps a test's
+// result for as long as the variables and files that it looked at are the same, and it cannot know
+// what a program that the tests built depends on.
+var seeProgram = sync.OnceValue(func() error {
+	if os.Getenv(programVariable) != "" {
+		_, err := os.Stat(program.path)
+		return err
+	}
+	const files = `{{if not .Standard}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`
+	list, err := exec.Command("go", "list", "-deps", "-f", files, "github.com/penstock/penstock/cmd/penstock").Output()
+	if err != nil {
+		return fmt.Errorf("list the program's files: %w", err)
+	}
+	for _, file := range strings.Fields(string(list)) {
+		if _, err := os.Stat(file); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
 // skipForeign skips a case that a program other than Penstock does differently.
 func skipForeign(tb testing.TB, why string) {
 	tb.Helper()
@@ -65,8 +90,9 @@ type proxy struct {
 	*testutil.Process
 	tb    testing.TB
 	dir   string
-	cfg   string // path of the configuration file
-	stats string // path of the stats socket
+	cfg   string   // path of the configuration file
+	stats string   // path of the stats socket
+	env   []string // added to the environment
 	log   *testutil.Syslog
 }
 
@@ -100,6 +126,9 @@ defaults
 // prepare writes the configuration of a program without starting it.
 func prepare(tb testing.TB, sections string, pairs ...any) *proxy {
 	tb.Helper()
+	if err := seeProgram(); err != nil {
+		tb.Fatal(err)
+	}
 	p := &proxy{tb: tb, dir: testutil.TempDir(tb), log: testutil.ListenSyslog(tb)}
 	p.stats = filepath.Join(p.dir, "stats.sock")
 	pairs = append(pairs, "stats", p.stats, "log", p.log.Addr, "dir", p.dir)
@@ -120,6 +149,7 @@ func start(tb testing.TB, sections string, pairs ...any) *proxy {
 func (p *proxy) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(program.path, append([]string{"-db", "-f", p.cfg}, args...)...)
 	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), p.env...)
 	return cmd
 }
 

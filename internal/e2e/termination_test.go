@@ -60,9 +60,9 @@ func TestTerminationCodes(t *testing.T) {
 			end: func(t *testing.T, s *session) {
 				s.client = dial(t, s.port)
 				s.remote = s.server.Accept()
-				s.client.Close()
-				s.remote.ExpectEOF()
 				s.remote.Close()
+				s.client.ExpectEOF()
+				s.client.Close()
 			},
 			want: `l l/s1 \d+/\d+/\d+ 0 -- \d+/1/0/0/0 0/0`,
 		}, {

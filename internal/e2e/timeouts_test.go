@@ -103,10 +103,12 @@ listen l
 `, "port", port, "s1", server.Addr)
 		client := dial(t, port)
 		s := server.Accept()
+		s.Send("x") // what arrives tells that the connection stands for the program too
+		client.Expect("x")
 		client.CloseWrite()
 		s.ExpectEOF()
 		client.ExpectClosed() // the server never closes
-		p.logged(client, `l l/s1 \d+/\d+/\d+ 0 sD \d+/1/0/0/0 0/0`)
+		p.logged(client, `l l/s1 \d+/\d+/\d+ 1 sD \d+/1/0/0/0 0/0`)
 	})
 	t.Run("client-fin", func(t *testing.T) {
 		t.Parallel()

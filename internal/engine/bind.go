@@ -117,7 +117,11 @@ func (e *Engine) bindShared(workers []*worker.Worker, a *config.Address, proto s
 		fd, err = netio.Listen(&sa, "", options)
 	default:
 		if sa, err = unixAddr(a); err == nil {
-			fd, err = netio.Listen(&sa, unixName(a), options)
+			path := a.Path
+			if a.Kind == config.AddrAbstract {
+				path = ""
+			}
+			fd, err = netio.Listen(&sa, path, options)
 		}
 	}
 	if err != nil {
@@ -159,15 +163,12 @@ func backlog(g *config.Global, p *config.Proxy, b *config.Bind) int {
 
 const defaultBacklog = 1024
 
-// unixName is the name of a UNIX socket as the kernel takes it: an abstract one begins with a NUL byte.
-func unixName(a *config.Address) string {
+func unixAddr(a *config.Address) (netio.Sockaddr, error) {
 	if a.Kind == config.AddrAbstract {
-		return "\x00" + a.Path
+		return netio.SockaddrAbstract(a.Path)
 	}
-	return a.Path
+	return netio.SockaddrUnix(a.Path)
 }
-
-func unixAddr(a *config.Address) (netio.Sockaddr, error) { return netio.SockaddrUnix(unixName(a)) }
 
 // bindError words the failure of a listener as HAProxy does.
 func bindError(a *config.Address, err error) string {

@@ -76,7 +76,7 @@ func (e *Engine) buildFrontend(c *config.Proxy, p *session.Proxy, hostname strin
 		p.SDFormat, good = e.compile(c, "log-format-sd", c.LogFormatSD)
 		ok = ok && good
 	}
-	if len(c.Logs) == 0 {
+	if len(c.Logs) == 0 || e.checking {
 		return ok
 	}
 	g := &e.cfg.Global
@@ -128,6 +128,9 @@ func (e *Engine) buildBackend(i int, c *config.Proxy, p *session.Proxy) bool {
 	p.ServerFinMs, p.TunnelMs = ms(t.ServerFin), ms(t.Tunnel)
 	p.Retries, p.Redispatch, p.RedispatchInterval = c.Retries, c.Redispatch, c.RedispatchInterval
 	p.AbortOnClose, p.NoLingerServer, p.IndependentServer = c.AbortOnClose, c.NoLinger, c.IndependentStreams
+	if c.FullConn == 0 {
+		c.FullConn = e.fullConn(c)
+	}
 	p.Backend = backend.New(c, i)
 	p.Backend.SetDeliver(func(w backend.Waiter, server int32) {
 		e.workers[w.Worker].Post(worker.Grant{Waiter: w, Backend: int32(i), Server: server})
@@ -145,6 +148,21 @@ func (e *Engine) buildBackend(i int, c *config.Proxy, p *session.Proxy) bool {
 		e.opt.Report.Alertf("Failed to initialize server(s) addr.")
 	}
 	return ok
+}
+
+// fullConn is a tenth of the connections that all frontends in front of a backend may have, at least one.
+func (e *Engine) fullConn(c *config.Proxy) int {
+	total := 0
+	for _, p := range e.cfg.Proxies {
+		if p == c && p.Kind == config.Listen || p.DefaultBackend.Name == c.Name || p.UseBackend.Name == c.Name {
+			n := p.MaxConn
+			if n == 0 {
+				n = e.cfg.Global.MaxConn
+			}
+			total += n
+		}
+	}
+	return max((total+9)/10, 1)
 }
 
 // buildServer fills in where a server is and how to connect. A server without an address, by

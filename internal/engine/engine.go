@@ -33,9 +33,9 @@ type Engine struct {
 	proxies []*session.Proxy // by place in cfg.Proxies
 	workers []*worker.Worker
 	outlets *logging.Outlets
-	started time.Time
 
-	listeners int // sockets opened
+	checking  bool // nothing is to be opened
+	listeners int  // sockets opened
 	inherited []int
 
 	mu       sync.Mutex // guards what follows
@@ -60,7 +60,7 @@ const mailboxSize = 4096
 // and binds every listener, and starts nothing. Every mistake is reported; on error all is closed
 // again.
 func New(cfg *config.Config, opt Options) (e *Engine, err error) {
-	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), started: time.Now()}
+	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -117,8 +117,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 
 // Check reports whether New would accept the configuration, binding nothing.
 func Check(cfg *config.Config, opt Options) bool {
-	e := &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), shared: &session.Shared{}}
-	defer e.outlets.Close()
+	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checking: true}
 	hostname, _ := os.Hostname()
 	return e.buildProxies(hostname)
 }

@@ -114,7 +114,11 @@ func Compile(format string) (*Format, error) {
 		}
 	}
 	c.flushLiteral()
-	return &Format{items: c.items, warnings: c.warnings}, nil
+	f := &Format{items: c.items, warnings: c.warnings}
+	for i := range f.items {
+		f.kinds |= 1 << f.items[i].kind
+	}
+	return f, nil
 }
 
 type compiler struct {

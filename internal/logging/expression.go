@@ -12,6 +12,10 @@ var fetches = map[string]kind{
 	"src_port":            kindClientPort,
 	"dst":                 kindBindIP,
 	"dst_port":            kindBindPort,
+	"fc_src":              kindClientIP, // nothing rewrites addresses, so these equal src and dst
+	"fc_src_port":         kindClientPort,
+	"fc_dst":              kindBindIP,
+	"fc_dst_port":         kindBindPort,
 	"bc_src":              kindLocalIP,
 	"bc_src_port":         kindLocalPort,
 	"bc_dst":              kindServerIP,

@@ -2,7 +2,6 @@ package logging
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/penstock/penstock/netio"
@@ -17,6 +16,7 @@ const (
 // Format is a compiled log format. It is immutable and shared by all workers.
 type Format struct {
 	items    []item
+	kinds    uint64 // one bit per kind of item
 	warnings []FormatError
 }
 
@@ -93,8 +93,10 @@ const (
 	kindPid
 	kindHostname
 	kindUniqueID
-	kindOrigin
+	kindOrigin // the last one
 )
+
+const _ = 63 - kindOrigin // does not compile when Format.kinds has too few bits
 
 // Append appends the record in this format to dst and returns the longer slice, without a line feed.
 // It allocates only when dst is too small.
@@ -116,14 +118,12 @@ func (f *Format) NeedsBindAddr() bool { return f.shows(kindBindIP) || f.shows(ki
 // NeedsLocalAddr reports whether the format shows our end of the server connection.
 func (f *Format) NeedsLocalAddr() bool { return f.shows(kindLocalIP) || f.shows(kindLocalPort) }
 
-func (f *Format) shows(k kind) bool {
-	return slices.ContainsFunc(f.items, func(it item) bool { return it.kind == k })
-}
+func (f *Format) shows(k kind) bool { return f.kinds>>k&1 != 0 }
 
 func (it *item) append(dst []byte, r *Record) []byte {
 	switch it.kind {
 	case kindConstant:
-		return appendQuoted(dst, it.text, it.flags)
+		return appendConstant(dst, it.text, it.flags)
 	case kindMissing:
 		return appendText(dst, "", it.flags)
 
@@ -351,10 +351,6 @@ func appendHex(dst []byte, n uint64, width int) []byte {
 		digits++
 	}
 	for d := max(digits, width); d > 0; d-- {
-		if d > 16 {
-			dst = append(dst, '0')
-			continue
-		}
 		dst = append(dst, hexDigits[n>>(4*(d-1))&15])
 	}
 	return dst
@@ -392,8 +388,8 @@ func appendText(dst []byte, s string, fl flags) []byte {
 	return dst
 }
 
-// appendQuoted appends a constant of the format, which is its author's and so goes out as written.
-func appendQuoted(dst []byte, s string, fl flags) []byte {
+// appendConstant appends a constant of the format, which is its author's and so goes out as written.
+func appendConstant(dst []byte, s string, fl flags) []byte {
 	if s == "" {
 		return appendEmpty(dst, fl)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/penstock/penstock/netio"
 )
@@ -173,6 +174,7 @@ func TestFormat_items(t *testing.T) {
 		{"%{+Q}o%{-Q}o%s", "s1"},
 
 		{"%[src]:%[src_port] %[dst]:%[dst_port]", "127.0.0.1:41580 127.0.0.2:18200"},
+		{"%[fc_src]:%[fc_src_port] %[fc_dst]:%[fc_dst_port]", "127.0.0.1:41580 127.0.0.2:18200"},
 		{"%[bc_src]:%[bc_src_port] %[bc_dst]:%[bc_dst_port]", "::1:50000 2001:db8::1:6379"},
 		{"%[fe_name] %[be_name] %[srv_name] %[so_name]", "ok ok s1 sock-1"},
 		{"%[fe_id] %[be_id] %[srv_id] %[so_id]", "2 3 4 5"},
@@ -184,6 +186,7 @@ func TestFormat_items(t *testing.T) {
 		{"%[bc_srv_queue] %[bc_be_queue]", "0 0"},
 		{"%{+Q}[src_port] %{+X}[src_port] %{+Q}[src]", `"41580" 41580 "127.0.0.1"`},
 		{`%[str(a b)] %[str('c,d]e')] %[str("f\"g")] %[str()] %[int(-05)] %[bool(true)]`, `a b c,d]e f"g - -5 1`},
+		{`%[str(a\,\n\r\t\)b)] %[str('a'"\"b\\"c)] %[bool(0)] %[bool(false)]`, "a,\n\r\t)b a\"b\\c 0 0"},
 		{`%{+E,+Q}[str('q"u]b\d')]`, `"q\"u\]b\\d"`},
 	}
 	for _, tt := range tests {
@@ -193,5 +196,172 @@ func TestFormat_items(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+func TestFormat_missingValues(t *testing.T) {
+	tests := []struct {
+		format string
+		change func(*Record)
+		want   string
+	}{
+		{"%bi:%bp %si:%sp", nil, "-:- -:-"},
+		{"%[bc_src]|%{+Q}[bc_src_port]|%{-M}[bc_dst]|", nil, `-|""||`},
+		{"%ID %{+Q}ID %{-M}ID.", nil, `- "" .`},
+		{"%s %{+Q}s %[srv_name] %[srv_id]", nil, `<NOSRV> "<NOSRV>" - -`},
+		{"%f/%b %[be_name] %[be_id]", func(r *Record) { r.FrontendName, r.FrontendID = "fe", 7 }, "fe/fe fe 7"},
+		{"%ts", nil, "--"},
+		{"%Th/%Tw/%Tc/%Td/%Tt/%Tu", nil, "-1/-1/-1/-1/-1/-1"},
+		{"%ci:%cp %fi:%fp %{+X}ci %[src]:%[src_port]", func(r *Record) {
+			r.ClientAddr.Family, r.BindAddr.Family, r.ListenerID = netio.FamilyUnix, netio.FamilyUnix, 9
+		}, "unix:9 unix:9  -:-"},
+		{"%si:%sp", func(r *Record) { r.ServerAddr.Family = netio.FamilyUnix }, "unix:0"},
+		{"%OG", func(r *Record) { r.Origin = 200 }, "unspec"},
+		{"%{+X}rt", func(r *Record) { r.Counter = 1<<64 - 1 }, "FFFFFFFFFFFFFFFF"},
+		{"%rc %[txn.conn_retries] %[txn.redispatched]", func(r *Record) { r.Retries, r.Redispatched = 2, true }, "+2 2 1"},
+		{"%B %U %Tt %Tu %Td %[bytes_out]", func(r *Record) { r.ASAP = true }, "+0 0 +-1 +-1 -1 0"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.format, func(t *testing.T) {
+			var r Record
+			r.Reset()
+			if tt.change != nil {
+				tt.change(&r)
+			}
+			if d := cmp.Diff(tt.want, string(mustCompile(t, tt.format).Append(nil, &r))); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestFormat_escaping(t *testing.T) {
+	var all []byte
+	for c := range 256 {
+		all = append(all, byte(c))
+	}
+	r := Record{UniqueID: "\x00\n~\x7f\xff\"#\\]{|}"}
+	tests := []struct{ format, want string }{
+		{"%ID", `#00#0A~#7F#FF#22#23\]{|}`},
+		{"%{+Q}ID", `"#00#0A~#7F#FF#22#23\]{|}"`},
+		{"%{+E}ID", `#00#0A~#7F#FF\"#\\\]{|}`},
+	}
+	for _, tt := range tests {
+		if d := cmp.Diff(tt.want, string(mustCompile(t, tt.format).Append(nil, &r))); d != "" {
+			t.Errorf("%s: %s", tt.format, d)
+		}
+	}
+	r.UniqueID = string(all)
+	for _, c := range mustCompile(t, "%ID").Append(nil, &r) {
+		if c < 32 || c > 126 {
+			t.Errorf("byte %d goes into the log", c)
+		}
+	}
+}
+
+func TestOrigin_names(t *testing.T) {
+	for o := OriginClose; o <= OriginUnspecified; o++ {
+		if o.String() == "" {
+			t.Errorf("origin %d has no name", o)
+		}
+	}
+}
+
+func TestAppendConnect(t *testing.T) {
+	tests := []struct {
+		name         string
+		client, bind netio.Addr
+		want         string
+	}{
+		{"ipv4", mustAddr(t, "127.0.0.1:47124"), mustAddr(t, "127.0.0.1:18220"), "Connect from 127.0.0.1:47124 to 127.0.0.1:18220 (dflt/TCP)"},
+		{"ipv6", mustAddr(t, "[::1]:47124"), mustAddr(t, "[::1]:18220"), "Connect from ::1:47124 to ::1:18220 (dflt/TCP)"},
+		{"unix", netio.Addr{Family: netio.FamilyUnix}, netio.Addr{Family: netio.FamilyUnix}, "Connect to unix:3 (dflt/TCP)"},
+		{"unknown", netio.Addr{}, netio.Addr{}, "Connect from unknown source to listener 3 (dflt/TCP)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Record{ClientAddr: tt.client, BindAddr: tt.bind, FrontendName: "dflt", ListenerID: 3}
+			if d := cmp.Diff(tt.want, string(AppendConnect(nil, &r))); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestAppendError(t *testing.T) {
+	useZone(t)
+	r := sampleRecord(t)
+	r.FrontendName, r.ListenerName, r.ListenerID = "proxyproto", "", 1
+	const message = "Truncated PROXY protocol header received"
+	want := "127.0.0.1:41580 [20/Nov/2026:08:36:15.997] proxyproto/1: " + message
+	if d := cmp.Diff(want, string(AppendError(nil, r, message))); d != "" {
+		t.Error(d)
+	}
+	r.ListenerName = "public"
+	want = "127.0.0.1:41580 [20/Nov/2026:08:36:15.997] proxyproto/public: " + message
+	if d := cmp.Diff(want, string(AppendError(nil, r, message))); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestRecord_reset(t *testing.T) {
+	r := sampleRecord(t)
+	r.ASAP, r.Redispatched = true, true
+	r.Reset()
+	want := Record{Pid: 3628, Hostname: "lb1", HandshakeMs: -1, QueueMs: -1, ConnectMs: -1, DataMs: -1, TotalMs: -1, UserMs: -1}
+	if d := cmp.Diff(want, *r, cmpopts.IgnoreUnexported(Record{})); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestDates_followTheClock(t *testing.T) {
+	useZone(t)
+	f := mustCompile(t, "%t|%T|%Tl")
+	var r Record
+	var w Scratch
+	for _, ns := range []int64{
+		0, 1, -1, -1_000_000_001, 1_000_000_000, 951_782_399_999_999_999, 951_782_400_000_000_000, 1795156575997654321, 1795156576000000000,
+		4_102_444_799_000_000_000, time.Date(2026, 12, 31, 23, 59, 59, 999e6, time.Local).UnixNano(), time.Date(2027, 1, 1, 0, 0, 0, 0, time.Local).UnixNano(),
+	} {
+		r.AcceptTimeNs = ns
+		at := time.Unix(0, ns)
+		want := at.Format("02/Jan/2006:15:04:05.000") + "|" + at.UTC().Format("02/Jan/2006:15:04:05 -0700") + "|" + at.Format("02/Jan/2006:15:04:05 -0700")
+		if d := cmp.Diff(want, string(f.Append(nil, &r))); d != "" {
+			t.Errorf("%d: %s", ns, d)
+		}
+		if d := cmp.Diff(at.Format(time.Stamp), string(w.dates.appendBSD(nil, ns))); d != "" {
+			t.Errorf("%d: %s", ns, d)
+		}
+		if d := cmp.Diff(at.Format("2006-01-02T15:04:05.000000-07:00"), string(w.dates.appendISO(nil, ns))); d != "" {
+			t.Errorf("%d: %s", ns, d)
+		}
+	}
+	time.Local = time.FixedZone("WEST", -(3*3600 + 30*60))
+	var west Scratch
+	if d := cmp.Diff("1969-12-31T20:30:00.000000-03:30", string(west.dates.appendISO(nil, 0))); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestFormat_needs(t *testing.T) {
+	tests := []struct {
+		format      string
+		bind, local bool
+	}{
+		{TCPLogFormat, false, false},
+		{"%fi", true, false},
+		{"%fp", true, false},
+		{"x %[dst_port] y", true, false},
+		{"%bi", false, true},
+		{"%bp", false, true},
+		{"%[dst]%[bc_src]", true, true},
+		{"%si %sp %ci", false, false},
+		{"", false, false},
+	}
+	for _, tt := range tests {
+		f := mustCompile(t, tt.format)
+		if f.NeedsBindAddr() != tt.bind || f.NeedsLocalAddr() != tt.local {
+			t.Errorf("%q needs bind %v, local %v", tt.format, f.NeedsBindAddr(), f.NeedsLocalAddr())
+		}
 	}
 }

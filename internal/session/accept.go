@@ -22,7 +22,7 @@ const (
 func (t *Table) Accept(l *Listener) AcceptStatus {
 	p := t.Proxies[l.Proxy]
 	if l.round+1 == t.round {
-		l.budget = min(2*l.budget, t.MaxAccept)
+		l.budget = min(2*max(l.budget, 1), t.MaxAccept)
 	} else {
 		l.budget = 1
 	}

@@ -55,6 +55,10 @@ func (t *Table) connectEvent(id uint32, s *Session, events uint32) {
 // another wait for the next Run.
 func (t *Table) Run() {
 	t.round++
+	if v := uint64(t.pipes.Lent())<<32 | uint64(t.pipes.Idle()); v != t.pipesSeen {
+		t.pipesSeen = v
+		t.pipeCounts.Store(v)
+	}
 	for range t.ready.Len() {
 		id, ok := t.ready.Pop()
 		if !ok {

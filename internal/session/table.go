@@ -150,6 +150,8 @@ type Table struct {
 	bytesOut     atomic.Uint64
 	splicedOut   atomic.Uint64
 	live         atomic.Int64
+	pipeCounts   atomic.Uint64 // lent<<32 | idle
+	pipesSeen    uint64
 	round        uint32 // of the loop
 }
 
@@ -180,8 +182,14 @@ func (t *Table) BytesOut() uint64 { return t.bytesOut.Load() }
 // SplicedOut is the number of bytes that moved through a pipe.
 func (t *Table) SplicedOut() uint64 { return t.splicedOut.Load() }
 
-// Pipes gives the worker's pipe pool, for its counts.
-func (t *Table) Pipes() *netio.PipePool { return t.pipes }
+// Pipes counts the pipes that hold bytes and those at hand, as of the last round; any goroutine may ask.
+func (t *Table) Pipes() (used, free int) {
+	v := t.pipeCounts.Load()
+	return int(v >> 32), int(uint32(v))
+}
+
+// Close closes the pipes; all sessions must have ended.
+func (t *Table) Close() { t.pipes.Close() }
 
 // random is a splitmix64 step: enough to choose among servers.
 func (t *Table) random() uint32 {

@@ -216,7 +216,7 @@ func (w *Worker) closeListeners() {
 func (w *Worker) close() {
 	w.Table.KillAll()
 	w.closeListeners()
-	w.Table.Pipes().Close()
+	w.Table.Close()
 	w.waker.Close()
 	w.epoll.Close()
 }

@@ -1,0 +1,55 @@
+# Everything a contributor types. `make` alone lists it.
+
+SHELL    := /bin/bash
+export PATH := $(PATH):/usr/local/go/bin
+GO       ?= go
+FUZZTIME ?= 10s
+SOAK     ?= 10
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race bench-short demo fmt lint fuzz-short soak e2e setup
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the programs into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+setup: ## Install what the tests need, where that is allowed, and name what is missing
+	@scripts/setup-tests
+
+test: setup lint ## Set up, lint, and run all tests, with the race detector too
+	$(GO) test -timeout 12m ./...
+	cd bench && $(GO) test -timeout 5m ./...
+	@$(MAKE) --no-print-directory race
+
+race: ## Run the tests with the race detector
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null; then \
+		echo "$(GO) test -race -timeout 15m ./..."; $(GO) test -race -timeout 15m ./...; \
+	else echo "SKIPPED: the race detector: it needs a C compiler"; fi
+
+e2e: setup ## Run the end-to-end tests only, verbosely
+	$(GO) test -count=1 -v -timeout 12m ./internal/e2e/
+
+bench-short: ## Measure against other proxies, one minute
+	cd bench && $(GO) run . short
+
+demo: build ## Show Penstock in front of three small Redis servers
+	@bin/penstock-demo -penstock bin/penstock
+
+fmt: ## Format the code
+	$(GO) run mvdan.cc/gofumpt -w .
+
+lint: ## Check format, vet, staticcheck and the layers
+	@unformatted=$$($(GO) run mvdan.cc/gofumpt -l .) || exit 1; \
+		if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	cd bench && $(GO) vet ./...
+	$(GO) test ./internal/archtest/
+
+fuzz-short: ## Run every fuzz target for FUZZTIME (10s)
+	@GO="$(GO)" scripts/fuzz-short $(FUZZTIME)
+
+soak: ## Repeat the relay's property test SOAK times (10)
+	$(GO) test -count=$(SOAK) -v -timeout 0 -run TestRelayIntegrity ./internal/e2e/

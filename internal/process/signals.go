@@ -1,0 +1,107 @@
+package process
+
+import (
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// Event is what a signal asks the process to do.
+type Event uint8
+
+// The events.
+const (
+	// Terminate asks for an immediate end by the signal that came.
+	Terminate Event = iota + 1
+	// SoftStop asks to accept no more and to end with the last session.
+	SoftStop
+	// Pause asks to stop listening, Resume to listen again.
+	Pause
+	Resume
+	// Dump asks for the states of all servers.
+	Dump
+	// Collect asks to return unused memory to the system.
+	Collect
+)
+
+// Request is one event and the signal that carried it.
+type Request struct {
+	Event  Event
+	Signal unix.Signal
+}
+
+var events = map[unix.Signal]Event{
+	unix.SIGTERM: Terminate,
+	unix.SIGINT:  Terminate,
+	unix.SIGUSR1: SoftStop,
+	unix.SIGTTOU: Pause,
+	unix.SIGTTIN: Resume,
+	unix.SIGHUP:  Dump,
+	unix.SIGQUIT: Collect,
+}
+
+// Signals is the subscription of a process to its signals.
+type Signals struct {
+	C       <-chan Request
+	arrived chan os.Signal
+	done    chan struct{}
+}
+
+// Watch takes over the signals of the process: they arrive as requests on C, in their order, instead
+// of having their default action. SIGPIPE and SIGUSR2 are ignored. Only one subscription may exist.
+func Watch() *Signals {
+	signal.Ignore(unix.SIGPIPE, unix.SIGUSR2)
+	out := make(chan Request)
+	s := &Signals{C: out, arrived: make(chan os.Signal, 64), done: make(chan struct{})}
+	for sig := range events {
+		signal.Notify(s.arrived, sig)
+	}
+	go s.forward(out)
+	return s
+}
+
+func (s *Signals) forward(out chan<- Request) {
+	for {
+		select {
+		case <-s.done:
+			return
+		case got := <-s.arrived:
+			sig, ok := got.(unix.Signal)
+			if !ok {
+				continue
+			}
+			select {
+			case <-s.done:
+				return
+			case out <- Request{Event: events[sig], Signal: sig}:
+			}
+		}
+	}
+}
+
+// Stop ends the subscription; the signals have their default action again.
+func (s *Signals) Stop() {
+	signal.Stop(s.arrived)
+	close(s.done)
+}
+
+// DieBy ends the process by sig, so that the parent's wait status tells it apart from an exit. The
+// signal gets its default action back first. sig must be one that kills.
+func DieBy(sig unix.Signal) {
+	signal.Reset(sig)
+	if err := unix.Kill(unix.Getpid(), sig); err != nil {
+		os.Exit(128 + int(sig))
+	}
+	select {} // the signal may land on another thread a moment later
+}
+
+// Tell sends sig to every process of pids and returns those that it could not be sent to.
+func Tell(pids []int, sig unix.Signal) (missed []int) {
+	for _, pid := range pids {
+		if err := unix.Kill(pid, sig); err != nil {
+			missed = append(missed, pid)
+		}
+	}
+	return missed
+}

@@ -1,0 +1,242 @@
+package runtimeapi
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// command is one entry of the table: the words that select it, what help shows, and the least level.
+type command struct {
+	words []string
+	usage string
+	help  string
+	level level
+	run   func(s *session, args []string)
+}
+
+// commands is the table in the order that help lists it. The last three are shown with every list.
+var commands []command
+
+// Some of the functions read the table, which Go does not allow in its initial value.
+func init() {
+	commands = []command{
+		{words: []string{"echo"}, usage: "echo <text>", help: "print the text", run: (*session).echo},
+		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", run: (*session).operator},
+		{words: []string{"set", "severity-output"}, usage: "set severity-output [none|number|string]", help: "how messages show their severity", run: (*session).setSeverity},
+		{words: []string{"set", "timeout"}, usage: "set timeout cli <delay>", help: "change the time that this session may idle", run: (*session).setTimeout},
+		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
+		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
+		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: levelOperator, run: (*session).showEnv},
+		{words: []string{"show", "info"}, usage: "show info", help: "show the state of the process", run: (*session).showInfo},
+		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
+		{words: []string{"user"}, usage: "user", help: "lower the level of this session to user", run: (*session).user},
+		{words: []string{"help"}, usage: "help [<command>]", help: "list the commands, or those that begin alike", run: (*session).help},
+		{words: []string{"prompt"}, usage: "prompt [help | n | i | p | timed]*", help: "toggle the interactive mode with prompt", run: (*session).prompt},
+		{words: []string{"quit"}, usage: "quit", help: "end the session", run: (*session).quit},
+	}
+}
+
+// general is the number of commands at the end of the table that every list shows.
+const general = 3
+
+// find returns the command that the words begin with, and the words that are left.
+func find(words []string) (*command, []string) {
+	for i := range commands {
+		c := &commands[i]
+		if len(words) >= len(c.words) && slices.Equal(c.words, words[:len(c.words)]) {
+			return c, words[len(c.words):]
+		}
+	}
+	return nil, nil
+}
+
+func (s *session) echo(args []string) { s.reply(strings.Join(args, " ")) }
+
+func (s *session) quit([]string) { s.over = true }
+
+func (s *session) user([]string) { s.level = levelUser }
+
+func (s *session) operator([]string) { s.level = min(s.level, levelOperator) }
+
+func (s *session) showLevel([]string) { s.reply(s.level.String()) }
+
+func (s *session) showVersion([]string) { s.reply(s.server.opt.Version) }
+
+func (s *session) showInfo([]string) {
+	info := s.server.opt.Info()
+	_, _ = info.WriteTo(&s.answer) // a buffer takes everything
+}
+
+func (s *session) showSockets([]string) {
+	s.reply("# socket lvl processes")
+	for _, e := range s.server.endpoints {
+		s.reply(fmt.Sprintf("%s %s all", e.name, e.level))
+	}
+}
+
+func (s *session) showEnv(args []string) {
+	found := false
+	for _, entry := range s.server.opt.Environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if len(args) == 0 || args[0] == name {
+			s.reply(entry)
+			found = true
+		}
+	}
+	if len(args) > 0 && !found {
+		s.fail("Variable not found")
+	}
+}
+
+func (s *session) setSeverity(args []string) {
+	if len(args) == 0 || !slices.Contains([]string{"none", "number", "string"}, args[0]) {
+		s.fail("one of 'none', 'number', 'string' is a required argument")
+		return
+	}
+	s.severity = severityOf(args[0])
+}
+
+func (s *session) setTimeout(args []string) {
+	if len(args) == 0 || args[0] != "cli" {
+		s.fail("'set timeout' only supports 'cli'.")
+		return
+	}
+	timeout, ok := seconds(args[1:])
+	if !ok {
+		s.fail("Invalid timeout value.")
+		return
+	}
+	s.timeout = timeout
+}
+
+// seconds reads a delay whose unit is the second when it has none.
+func seconds(args []string) (time.Duration, bool) {
+	if len(args) == 0 {
+		return 0, false
+	}
+	digits := strings.TrimRight(args[0], "usmhd")
+	unit, known := map[string]time.Duration{
+		"us": time.Microsecond, "ms": time.Millisecond, "s": time.Second, "": time.Second,
+		"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
+	}[args[0][len(digits):]]
+	count, err := strconv.ParseUint(digits, 10, 31)
+	const longest = uint64(1<<31-1) * uint64(time.Millisecond)
+	if err != nil || !known || count == 0 || count > longest/uint64(unit) {
+		return 0, false
+	}
+	return time.Duration(count) * unit, true
+}
+
+// prompt toggles the prompt, or does what its arguments say, from left to right.
+func (s *session) prompt(args []string) {
+	if len(args) == 0 {
+		on := !s.prompted
+		s.prompted, s.interactive = on, on
+		return
+	}
+	for _, arg := range args {
+		switch arg {
+		case "n":
+			s.prompted, s.interactive = false, false
+		case "i":
+			s.prompted, s.interactive = false, true
+		case "p":
+			s.prompted, s.interactive = true, true
+		case "timed":
+			s.timed = !s.timed
+		case "help":
+			s.reply("n: one line, no prompt; i: many lines, no prompt; p: many lines with prompt; timed: toggle the uptime in the prompt")
+		default:
+			s.fail("Unknown prompt mode, 'prompt help' lists them.")
+			return
+		}
+	}
+}
+
+func (s *session) help(args []string) {
+	s.reply("The following commands are valid at this level:")
+	prefix := strings.Join(args, " ")
+	s.list(func(c *command) bool { return strings.HasPrefix(strings.Join(c.words, " "), prefix) })
+}
+
+// closest is the number of commands that are proposed for an unknown one.
+const closest = 5
+
+// unknown answers a command that is not in the table with those that may have been meant.
+func (s *session) unknown(words []string) {
+	near := s.nearest(words)
+	if len(near) == 0 {
+		s.reply(fmt.Sprintf("Unknown command: '%s'. Please enter one of the following commands only:", words[0]))
+		s.list(func(*command) bool { return true })
+		return
+	}
+	s.reply(fmt.Sprintf("Unknown command: '%s', but maybe one of the following ones is a better match:", words[0]))
+	s.list(func(c *command) bool { return slices.Contains(near, c) })
+}
+
+// nearest are the commands that begin with much the same word, those first whose words differ least.
+func (s *session) nearest(words []string) []*command {
+	type candidate struct {
+		command  *command
+		distance int
+	}
+	var found []candidate
+	for i := range commands[:len(commands)-general] {
+		c := &commands[i]
+		if c.level > s.level {
+			continue
+		}
+		distance := 0
+		for n, word := range c.words {
+			if n < len(words) {
+				distance += editDistance(word, words[n])
+			}
+		}
+		if editDistance(c.words[0], words[0]) <= len(c.words[0])/2 {
+			found = append(found, candidate{c, distance})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int { return a.distance - b.distance })
+	var near []*command
+	for _, f := range found[:min(len(found), closest)] {
+		near = append(near, f.command)
+	}
+	return near
+}
+
+// editDistance is the number of letters to insert, drop or change that turn a into b. Only the
+// beginning of a long word counts.
+func editDistance(a, b string) int {
+	const most = 32
+	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
+	var row [most + 1]int
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// list prints the commands of the session's level that show accepts, and the general ones.
+func (s *session) list(show func(*command) bool) {
+	for i := range commands {
+		c := &commands[i]
+		if c.level <= s.level && (i >= len(commands)-general || show(c)) {
+			s.reply(fmt.Sprintf("  %-40s: %s", c.usage, c.help))
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package runtimeapi
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/netio"
+)
+
+// endpoint is one listening socket with what its line says about its sessions.
+type endpoint struct {
+	listener    net.Listener
+	name        string // as the line writes it, for show cli sockets
+	level       level
+	severity    severityForm
+	inherited   int    // descriptor that the listener was copied from, -1 for none
+	inheritedID uint64 // inode of that socket
+}
+
+// backlog of a stats socket; few clients come at once.
+const backlog = 128
+
+// open opens one address of a stats socket line.
+func open(b *config.Bind, a *config.Address) (*endpoint, error) {
+	e := &endpoint{level: levelOf(b.Level), severity: severityOf(b.SeverityOut), inherited: -1}
+	options := &netio.ListenOptions{
+		Backlog:   max(b.Backlog, backlog),
+		ReusePort: true,
+		Interface: b.Interface,
+		V4V6:      b.V4V6,
+		V6Only:    b.V6Only,
+		Mode:      b.Mode,
+		UID:       b.UID,
+		GID:       b.GID,
+	}
+	fd, err := e.bind(a, options)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), e.name)
+	e.listener, err = net.FileListener(file)
+	if closeErr := file.Close(); err == nil && closeErr != nil {
+		e.listener.Close()
+		err = closeErr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("use socket %s: %w", e.name, err)
+	}
+	return e, nil
+}
+
+func (e *endpoint) bind(a *config.Address, options *netio.ListenOptions) (fd int, err error) {
+	var sa netio.Sockaddr
+	path := ""
+	switch a.Kind {
+	case config.AddrFD:
+		e.name = fmt.Sprintf("fd@%d", a.FD)
+		e.inherited = a.FD
+		if fd, _, err = netio.Adopt(a.FD, options); err == nil {
+			e.inheritedID, err = socketID(a.FD)
+		}
+		return fd, err
+	case config.AddrUnix:
+		e.name, path = "unix@"+a.Path, a.Path
+		sa, err = netio.SockaddrUnix(path)
+	case config.AddrAbstract:
+		e.name, path = "abns@"+a.Path, "\x00"+a.Path
+		sa, err = netio.SockaddrUnix(path)
+	default:
+		ap := netip.AddrPortFrom(a.IP, uint16(a.Port))
+		e.name = "ipv4@" + ap.String()
+		if a.IP.Is6() {
+			e.name = fmt.Sprintf("ipv6@%s:%d", a.IP, a.Port)
+		}
+		sa = netio.SockaddrFrom(ap)
+	}
+	if err != nil {
+		return -1, err
+	}
+	return netio.Listen(&sa, path, options)
+}
+
+// socketID identifies a socket whatever its descriptor.
+func socketID(fd int) (uint64, error) {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
+		return 0, fmt.Errorf("examine descriptor %d: %w", fd, err)
+	}
+	return st.Ino, nil
+}
+
+// release closes the descriptors that listeners were copied from. Another owner may have closed one
+// already, and its number may be something else by now: only the same socket is closed.
+func release(endpoints []*endpoint) {
+	var closed []int
+	for _, e := range endpoints {
+		if e.inherited < 0 || slices.Contains(closed, e.inherited) {
+			continue
+		}
+		closed = append(closed, e.inherited)
+		if id, err := socketID(e.inherited); err == nil && id == e.inheritedID {
+			netio.Close(e.inherited)
+		}
+	}
+}
+
+// bindError words the failure to open an address like any other bind line's.
+func bindError(b *config.Bind, a *config.Address, err error) error {
+	protocol, where := "tcpv4", netip.AddrPortFrom(a.IP, uint16(a.Port)).String()
+	switch {
+	case a.Kind == config.AddrUnix, a.Kind == config.AddrAbstract:
+		protocol, where = "unix_stream", a.Path
+	case a.Kind == config.AddrFD:
+		protocol, where = "fd", fmt.Sprintf("fd@%d", a.FD)
+	case a.IP.Is6():
+		protocol = "tcpv6"
+	}
+	what := err.Error()
+	var op *netio.OpError
+	var errno syscall.Errno
+	if errors.As(err, &op) && errors.As(err, &errno) {
+		cause := errno.Error()
+		what = fmt.Sprintf("cannot %s %s (%s)", op.Op, op.Object, strings.ToUpper(cause[:1])+cause[1:])
+	}
+	return &BindError{
+		text: fmt.Sprintf("Binding [%s:%d] for frontend GLOBAL: protocol %s: %s for [%s].", b.Pos.File, b.Pos.Line, protocol, what, where),
+		err:  err,
+	}
+}
+
+// BindError says which line could not be bound, and why; its text is a complete message.
+type BindError struct {
+	text string
+	err  error
+}
+
+func (e *BindError) Error() string { return e.text }
+
+// Unwrap is the cause.
+func (e *BindError) Unwrap() error { return e.err }

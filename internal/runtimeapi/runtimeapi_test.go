@@ -1,0 +1,383 @@
+package runtimeapi
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/stats"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var testOptions = Options{
+	Version: "3.4.0-test",
+	Info:    func() stats.Info { return stats.Info{Name: "HAProxy", Pid: 42} },
+	Environ: []string{"HOME=/root", "EMPTY="},
+}
+
+func bindUnix(path string) *config.Bind {
+	return &config.Bind{Addrs: []config.Address{{Kind: config.AddrUnix, Path: path}}, Level: "admin", Mode: 0o600, UID: -1, GID: -1}
+}
+
+func mustListen(tb testing.TB, opt Options, binds ...*config.Bind) *Server {
+	tb.Helper()
+	s, err := Listen(binds, opt)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	s.Serve()
+	return s
+}
+
+func mustDial(tb testing.TB, s *Server) net.Conn {
+	tb.Helper()
+	addr := s.endpoints[0].listener.Addr()
+	network, place := addr.Network(), addr.String()
+	if path, named := strings.CutPrefix(s.endpoints[0].name, "unix@"); named {
+		place = path // the listener itself remembers the name before the renaming
+	}
+	conn, err := net.Dial(network, place)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		tb.Fatal(err)
+	}
+	return conn
+}
+
+// mustAsk sends text, closes the sending side and returns everything that comes back.
+func mustAsk(tb testing.TB, conn net.Conn, text string) string {
+	tb.Helper()
+	if _, err := io.WriteString(conn, text); err != nil {
+		tb.Fatal(err)
+	}
+	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		tb.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		tb.Fatalf("after %q: %v", answer, err)
+	}
+	return string(answer)
+}
+
+const generalHelp = "  help [<command>]                        : list the commands, or those that begin alike\n" +
+	"  prompt [help | n | i | p | timed]*      : toggle the interactive mode with prompt\n" +
+	"  quit                                    : end the session\n\n"
+
+func TestProtocol(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	s := mustListen(t, testOptions, bindUnix(path))
+	for _, test := range []struct{ send, want string }{
+		{"show version\n", "3.4.0-test\n\n"},
+		{"  show\tversion \r\n", "3.4.0-test\n\n"},
+		{"show version;show cli level\n", "3.4.0-test\n\nadmin\n\n"},
+		{"show version;\n", "3.4.0-test\n\n"},
+		{"show version;;show cli level\n", "3.4.0-test\n\n\nadmin\n\n"},
+		{"show version and more\n", "3.4.0-test\n\n"},
+		{"echo a\\;b\\ \\\\c d\n", "a;b \\c d\n\n"},
+		{"show version\nshow version\n", "3.4.0-test\n\n"},
+		{"show version", ""},
+		{"", ""},
+		{"\n", "\n"},
+		{"quit\n", ""},
+		{"show version;quit;show version\n", "3.4.0-test\n\n"},
+		{"prompt\nshow version\nquit\n", "\n> 3.4.0-test\n\n> "},
+		{"prompt\n\nshow cli level\n", "\n> \n> admin\n\n> "},
+		{"prompt i\nshow version\nshow version\n", "\n3.4.0-test\n\n3.4.0-test\n\n"},
+		{"prompt p\nprompt n\nshow version\n", "\n> \n"},
+		{"prompt\nprompt\nshow version\n", "\n> \n"},
+		{"prompt x\n", "Unknown prompt mode, 'prompt help' lists them.\n\n"},
+		{"prompt timed p\n", "\n[0:00:00:00]> "},
+		{"show cli level;operator;show cli level;user;show cli level;operator;show cli level\n", "admin\n\n\noperator\n\n\nuser\n\n\nuser\n\n"},
+		{"user;show env\n", "\nPermission denied\n\n"},
+		{"show env\n", "HOME=/root\nEMPTY=\n\n"},
+		{"show env HOME;show env HOM\n", "HOME=/root\n\nVariable not found\n\n"},
+		{"set timeout cli 5\n", "\n"},
+		{"set timeout cli 5m;set timeout cli 100ms;set timeout cli\n", "\n\nInvalid timeout value.\n\n"},
+		{"set timeout cli 0\n", "Invalid timeout value.\n\n"},
+		{"set timeout cli 99999999999\n", "Invalid timeout value.\n\n"},
+		{"set timeout cli 2000000000d\n", "Invalid timeout value.\n\n"},
+		{"set timeout cli 5x\n", "Invalid timeout value.\n\n"},
+		{"set timeout client 5\n", "'set timeout' only supports 'cli'.\n\n"},
+		{"set severity-output number;set timeout x\n", "\n[3]: 'set timeout' only supports 'cli'.\n\n"},
+		{"set severity-output string;set timeout x\n", "\n[err]: 'set timeout' only supports 'cli'.\n\n"},
+		{"set severity-output loud\n", "one of 'none', 'number', 'string' is a required argument\n\n"},
+		{"show cli sockets\n", "# socket lvl processes\nunix@" + path + " admin all\n\n"},
+		{"help show v\n", "The following commands are valid at this level:\n" +
+			"  show version                            : show the version of the process\n" + generalHelp},
+		{"show versoin\n", "Unknown command: 'show', but maybe one of the following ones is a better match:\n" +
+			"  show cli level                          : show the level of this session\n" +
+			"  show cli sockets                        : list the sockets that take commands\n" +
+			"  show env [var]                          : show the environment of the process\n" +
+			"  show info                               : show the state of the process\n" +
+			"  show version                            : show the version of the process\n" + generalHelp},
+		{"eco x\n", "Unknown command: 'eco', but maybe one of the following ones is a better match:\n" +
+			"  echo <text>                             : print the text\n" + generalHelp},
+	} {
+		if diff := cmp.Diff(test.want, mustAsk(t, mustDial(t, s), test.send)); diff != "" {
+			t.Errorf("%q: %s", test.send, diff)
+		}
+	}
+	unknown := mustAsk(t, mustDial(t, s), "frobnicate\n")
+	if want := "Unknown command: 'frobnicate'. Please enter one of the following commands only:\n"; !strings.HasPrefix(unknown, want) {
+		t.Errorf("unknown command: %q, want %q first", unknown, want)
+	}
+	if got, want := strings.Count(unknown, "\n"), len(commands)+2; got != want {
+		t.Errorf("the list has %d lines, want %d", got, want)
+	}
+	info := mustAsk(t, mustDial(t, s), "show info\n")
+	if !strings.HasPrefix(info, "Name: HAProxy\n") || !strings.Contains(info, "\nPid: 42\n") || !strings.HasSuffix(info, "\n\n") {
+		t.Errorf("show info: %q", info)
+	}
+}
+
+func TestLowLevelHidesCommands(t *testing.T) {
+	b := bindUnix(filepath.Join(t.TempDir(), "s"))
+	b.Level = "user"
+	s := mustListen(t, testOptions, b)
+	if got := mustAsk(t, mustDial(t, s), "help\n"); strings.Contains(got, "show env") {
+		t.Errorf("a user is shown %q", got)
+	}
+	if diff := cmp.Diff("\nuser\n\n", mustAsk(t, mustDial(t, s), "operator;show cli level\n")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLineLimit(t *testing.T) {
+	opt := testOptions
+	opt.LineLimit = 64
+	s := mustListen(t, opt, bindUnix(filepath.Join(t.TempDir(), "s")))
+	longest := "echo " + strings.Repeat("x", 58) + "\n"
+	if diff := cmp.Diff(longest[5:]+"\n", mustAsk(t, mustDial(t, s), longest)); diff != "" {
+		t.Error(diff)
+	}
+	got := mustAsk(t, mustDial(t, s), "echo "+strings.Repeat("x", 100000)+"\n")
+	if !strings.HasPrefix(got, "The command line is too big for the buffer size. ") || !strings.HasSuffix(got, "\n\n") {
+		t.Errorf("a long line is answered %q", got)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	opt := testOptions
+	opt.Timeout = 10 * time.Millisecond
+	s := mustListen(t, opt, bindUnix(filepath.Join(t.TempDir(), "s")))
+	conn := mustDial(t, s)
+	if answer, err := io.ReadAll(conn); err != nil || len(answer) != 0 {
+		t.Errorf("an idle session got %q, %v", answer, err)
+	}
+}
+
+func TestMaxConn(t *testing.T) {
+	opt := testOptions
+	opt.MaxConn = 1
+	s := mustListen(t, opt, bindUnix(filepath.Join(t.TempDir(), "s")))
+	first := mustDial(t, s)
+	if _, err := io.WriteString(first, "prompt\n"); err != nil {
+		t.Fatal(err)
+	}
+	var prompt [3]byte
+	if _, err := io.ReadFull(first, prompt[:]); err != nil {
+		t.Fatal(err)
+	}
+	second := mustDial(t, s)
+	if _, err := io.WriteString(second, "show version\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.slots); got != 1 {
+		t.Errorf("%d sessions at once", got)
+	}
+	first.Close()
+	if answer, err := io.ReadAll(second); err != nil || string(answer) != "3.4.0-test\n\n" {
+		t.Errorf("the waiting session got %q, %v", answer, err)
+	}
+}
+
+func TestKindsOfSockets(t *testing.T) {
+	inherited, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := inherited.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inherited.Close()
+	fd, err := syscall.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	before, err := socketID(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loopback := netip.MustParseAddr("127.0.0.1")
+	for _, test := range []struct {
+		addr config.Address
+		name string
+	}{
+		{config.Address{Kind: config.AddrUnix, Path: filepath.Join(t.TempDir(), "s")}, "unix@/"},
+		{config.Address{Kind: config.AddrAbstract, Path: fmt.Sprintf("penstock-test-%d", os.Getpid())}, "abns@penstock-test-"},
+		{config.Address{Kind: config.AddrTCP, IP: loopback}, "ipv4@127.0.0.1:0 "},
+		{config.Address{Kind: config.AddrFD, FD: fd}, "fd@"},
+	} {
+		// The same inherited socket may be named twice.
+		addrs := []config.Address{test.addr}
+		if test.addr.Kind == config.AddrFD {
+			addrs = append(addrs, test.addr)
+		}
+		s := mustListen(t, testOptions, &config.Bind{Addrs: addrs, Mode: -1, UID: -1, GID: -1})
+		got := mustAsk(t, mustDial(t, s), "show cli sockets\n")
+		if !strings.Contains(got, "\n"+test.name) || !strings.Contains(got, " operator all\n") {
+			t.Errorf("%s: %q", test.name, got)
+		}
+	}
+	if id, err := socketID(fd); err == nil && id == before {
+		t.Errorf("the inherited descriptor stays open")
+	}
+}
+
+func TestReleaseSparesOthers(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	id, err := socketID(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release([]*endpoint{{inherited: -1}, {inherited: int(file.Fd()), inheritedID: id + 1}})
+	if _, err := file.Stat(); err != nil {
+		t.Errorf("a descriptor that became something else was closed: %v", err)
+	}
+}
+
+func TestUnixFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := bindUnix(path)
+	b.Mode = 0o620
+	first := mustListen(t, testOptions, b)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(os.ModeSocket|0o620, info.Mode()); diff != "" {
+		t.Error(diff)
+	}
+	second := mustListen(t, testOptions, b)
+	first.Close()
+	if diff := cmp.Diff("3.4.0-test\n\n", mustAsk(t, mustDial(t, second), "show version\n")); diff != "" {
+		t.Errorf("the successor's socket: %s", diff)
+	}
+	second.Close()
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left in the directory: %v, %v", left, err)
+	}
+}
+
+func TestListenNamesEveryFailure(t *testing.T) {
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	good := filepath.Join(t.TempDir(), "good")
+	_, err = Listen([]*config.Bind{
+		bindUnix(good),
+		{Pos: config.Pos{File: "a.cfg", Line: 3}, Addrs: []config.Address{{Kind: config.AddrTCP, IP: netip.MustParseAddr("127.0.0.1"), Port: port}}},
+		{Pos: config.Pos{File: "a.cfg", Line: 4}, Addrs: []config.Address{{Kind: config.AddrUnix, Path: "/nonexistent/dir/s"}}, Mode: -1, UID: -1, GID: -1},
+	}, testOptions)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := fmt.Sprintf("Binding [a.cfg:3] for frontend GLOBAL: protocol tcpv4: cannot bind socket (Address already in use) for [127.0.0.1:%d].\n", port) +
+		"Binding [a.cfg:4] for frontend GLOBAL: protocol unix_stream: cannot bind UNIX socket (No such file or directory) for [/nonexistent/dir/s]."
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Error(diff)
+	}
+	if conn, err := net.Dial("unix", good); err == nil {
+		conn.Close()
+		t.Error("the good socket stays open")
+	}
+}
+
+func TestSplitLine(t *testing.T) {
+	for line, want := range map[string][][]string{
+		"":                  {nil},
+		" \t ":              {nil},
+		";":                 {nil},
+		"a;;b":              {{"a"}, nil, {"b"}},
+		"a b;c":             {{"a", "b"}, {"c"}},
+		`a\ b\;c \\ d`:      {{"a b;c", `\`, "d"}},
+		`a\`:                {{`a\`}},
+		`\a`:                {{"a"}},
+		"a;":                {{"a"}},
+		"a ; ":              {{"a"}},
+		"\x00\xff a\r":      {{"\x00\xff", "a"}},
+		`set\	x`:            {{"set\tx"}},
+		`show version \  x`: {{"show", "version", " ", "x"}},
+	} {
+		if diff := cmp.Diff(want, splitLine(line)); diff != "" {
+			t.Errorf("%q: %s", line, diff)
+		}
+	}
+}
+
+func FuzzCommandLine(f *testing.F) {
+	for _, seed := range []string{
+		"", "show info", "show version;show cli level", "a\\", "\\;", "prompt timed p;;", "help show", "set timeout cli 1d",
+		"user;show env HOME", "quit;x", "\x00\x01\xff;\\\x00", strings.Repeat("x ", 200), strings.Repeat(";", 100),
+	} {
+		f.Add(seed)
+	}
+	server := &Server{opt: testOptions, started: time.Now()}
+	f.Fuzz(func(t *testing.T, line string) {
+		s := &session{server: server, level: levelOperator, timeout: time.Second}
+		s.obeyLine(line)
+		if s.level > levelOperator {
+			t.Errorf("%q raised the level", line)
+		}
+		if s.timeout <= 0 {
+			t.Errorf("%q made the timeout %v", line, s.timeout)
+		}
+		answer := s.answer.Bytes()
+		switch {
+		case len(answer) == 0:
+			if !s.over {
+				t.Errorf("%q is not answered", line)
+			}
+		case s.prompted:
+			if !bytes.HasSuffix(answer, []byte("\n> ")) && !s.over && !s.timed {
+				t.Errorf("%q is answered %q", line, answer)
+			}
+		case answer[len(answer)-1] != '\n':
+			t.Errorf("%q is answered %q", line, answer)
+		}
+		if most := 4096 + 4096*(strings.Count(line, ";")+1) + len(line); len(answer) > most {
+			t.Errorf("%d bytes are answered with %d", len(line), len(answer))
+		}
+	})
+}
