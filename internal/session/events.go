@@ -94,8 +94,21 @@ func (t *Table) NextExpiry() (sched.Tick, bool) { return t.timers.Next() }
 func (t *Table) KillAll() {
 	for id := range t.slots.Cap() {
 		if s := t.slots.At(id); s.state != stateFree {
-			s.fail('K')
+			if s.term[0] == 0 {
+				s.term = [2]byte{'K', 'C'}
+			}
 			t.end(id, s)
 		}
 	}
+}
+
+// Close ends what is left without a word, for a process that leaves, and closes the pipes.
+func (t *Table) Close() {
+	for id := range t.slots.Cap() {
+		if s := t.slots.At(id); s.state != stateFree {
+			s.flags |= logged
+			t.end(id, s)
+		}
+	}
+	t.pipes.Close()
 }
