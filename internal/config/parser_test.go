@@ -271,7 +271,7 @@ func TestFindings(t *testing.T) {
 				"alert 8:6-8 argument number 1 at position 6 is empty and marks the end of the argument list:",
 			},
 		},
-		{"missing line feed", "global\n quiet", []string{"alert 6:7-8 Missing LF on last line, file might have been truncated at position 7."}},
+		{"missing line feed", "global\n quiet", []string{"warning 6:7-8 Missing LF on last line, file might have been truncated at position 7."}},
 		{"NUL", "global\n qui\x00et\n", []string{"alert 6:5-6 Stray NUL character at position 5."}},
 		{
 			"global", "global\n nbthread 0\n nbthread x\n node a/b\n user no-such-user-here\n uid 0\n chroot\n hard-stop-after 3x\n stats foo\n stats maxconn 0\n cpu-map 1 x\n cpu-map auto:1/1-4 0-2\n setenv a\n setenv a=b c\n default-path foo\n ssl-default-bind-ciphers x\n master-worker\n set-var proc.x int(3)\n tune.bufsize 0\n tune.idletimer 70000\n unix-bind foo\n",
