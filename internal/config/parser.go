@@ -222,9 +222,9 @@ func (p *parser) readFile(name, text string) {
 		}
 		p.readLine(line)
 		if !ended {
-			p.report(Alert, placeTight, len(line)+1, len(line)+2, "missing-lf",
+			p.report(Warning, placeTight, len(line)+1, len(line)+2, "missing-lf",
 				fmt.Sprintf("Missing LF on last line, file might have been truncated at position %d.", len(line)+1),
-				"end the last line with a line feed")
+				"HAProxy refuses such a file; end its last line with a line feed")
 		}
 	}
 	if p.fatal >= maxFatal {

@@ -102,10 +102,10 @@ func (t *Table) open(p *Proxy, l *Listener, fd int) {
 	id, s := t.alloc()
 	t.live.Add(1)
 	t.CumConns.Add(1)
-	t.CumReq.Add(1)
 	p.CumConns.Add(1)
 
 	s.state = stateConnecting
+	s.number = t.CumReq.Add(1)
 	s.acceptNs, s.acceptWallNs = t.Clock.MonoNs(), t.Clock.WallNs()
 	s.queueMs, s.connectMs = -1, -1
 	s.srv, s.avoid, s.be = -1, -1, -1

@@ -188,9 +188,6 @@ func (t *Table) Pipes() (used, free int) {
 	return int(v >> 32), int(uint32(v))
 }
 
-// Close closes the pipes; all sessions must have ended.
-func (t *Table) Close() { t.pipes.Close() }
-
 // random is a splitmix64 step: enough to choose among servers.
 func (t *Table) random() uint32 {
 	t.rng += 0x9e3779b97f4a7c15

@@ -214,9 +214,8 @@ func (w *Worker) closeListeners() {
 }
 
 func (w *Worker) close() {
-	w.Table.KillAll()
-	w.closeListeners()
 	w.Table.Close()
+	w.closeListeners()
 	w.waker.Close()
 	w.epoll.Close()
 }
