@@ -193,7 +193,11 @@ func (s *stage) close() error {
 }
 
 func (s *stage) stop() error {
-	s.process.Process.Signal(syscall.SIGUSR1)
+	select {
+	case <-s.stopping: // somebody was faster, and a second signal could kill it
+	default:
+		s.process.Process.Signal(syscall.SIGUSR1)
+	}
 	select {
 	case <-s.exited:
 	case <-time.After(5 * time.Second):

@@ -14,7 +14,7 @@ const (
 	portRangeOK                         // low-high
 	portOffsetOK                        // +N and -N
 	descriptorOK                        // fd@N
-	datagramFirst                       // a datagram socket, unless the prefix says otherwise
+	datagramFirst                       // datagram sockets, also without a prefix; without this rule none
 	nameLater                           // a host name is resolved later, so that its refusal is a failed resolution
 )
 
@@ -62,9 +62,6 @@ func parseAddresses(words string, bind bool, env func(string) (string, bool)) ([
 		if err != nil {
 			return nil, err
 		}
-		if a.datagram {
-			return nil, wordErrorf(codeInvalidAddress, "dgram-type address not acceptable in '%s'", words)
-		}
 		return []Address{a.Address}, nil
 	}
 	var list []Address
@@ -74,9 +71,6 @@ func parseAddresses(words string, bind bool, env func(string) (string, bool)) ([
 		a, err := parseAddress(word, portNeeded|portRangeOK|descriptorOK, env)
 		if err != nil {
 			return nil, err
-		}
-		if a.datagram {
-			return nil, wordErrorf(codeInvalidAddress, "dgram-type address not acceptable in '%s'", word)
 		}
 		for port := a.Port; port <= a.portHigh; port++ {
 			next := a.Address
@@ -135,6 +129,9 @@ func parseAddress(word string, rules addrRules, env func(string) (string, bool))
 		if err := a.parseHostPort(text, word, rules); err != nil {
 			return socketAddress{}, err
 		}
+	}
+	if a.datagram && rules&datagramFirst == 0 {
+		return socketAddress{}, wordErrorf(codeInvalidAddress, "dgram-type address not acceptable in '%s'", word)
 	}
 	return a, nil
 }
@@ -205,8 +202,7 @@ func (a *socketAddress) setHost(host string) bool {
 		return true
 	}
 	literal := host
-	bracketed := len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']'
-	if bracketed {
+	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
 		literal = host[1 : len(host)-1]
 	}
 	ip, err := netip.ParseAddr(literal)
@@ -217,25 +213,29 @@ func (a *socketAddress) setHost(host string) bool {
 		a.IP = ip
 		return ip.Zone() == "" && (a.Family == 0 || ip.Is4() == (a.Family == 4))
 	}
-	if bracketed || !isHostName(host) {
+	if !isHostName(literal) {
 		return false
 	}
-	a.Host = host
+	a.Host = literal
 	return true
 }
 
-// isHostName reports whether a resolver can know the name: letters, digits, dots, hyphens and underscores, whose
-// last label is not a number.
+// isHostName reports whether a resolver can know the name: labels of letters, digits, hyphens and underscores, with
+// dots between them, of which the first begins with a letter or a digit and the last is not a number.
 func isHostName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
+	for _, label := range labels {
+		if label == "" || label[0] == '-' {
 			return false
 		}
+		for i := range len(label) {
+			c := label[i]
+			if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
 	}
-	labels := strings.TrimSuffix(s, ".")
-	last := labels[strings.LastIndexByte(labels, '.')+1:]
-	return last != "" && len(s) <= 255 && strings.Trim(last, "0123456789") != ""
+	return len(s) <= 255 && s[0] != '_' && strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }
 
 // parseClassfulIPv4 reads the old forms of an IPv4 address that resolvers still accept: one to four numbers,

@@ -213,6 +213,9 @@ func (p *params) muxProto() {
 	switch v := p.needValue("value"); v {
 	case "", "none":
 	case "h1", "h2", "fcgi", "quic", "spop":
+		if p.words[p.pos] == "check-proto" {
+			return // read like the other parameters of checks
+		}
 		p.failArg(1, codeInvalidValue, "MUX protocol '%s' is not usable in TCP mode", v)
 	default:
 		p.failArg(1, codeInvalidValue, "'%s' :  unknown MUX protocol '%s'", p.words[p.pos], v)
@@ -345,7 +348,7 @@ func skipBindProcess(p *params, b *Bind) {
 	_, set, threads := strings.Cut(v, "/")
 	if !threads {
 		set = "all"
-		if list, ok := parseNumberSet(v); !ok || len(list) > 1 || len(list) == 1 && list[0] != 1 {
+		if list, ok := parseNumberSet(v); !ok || len(list) > 0 && list[0] != 1 {
 			p.failArg(1, codeInvalidValue, "'process' : '%s' is not a valid number/range. It supports numbers from 1 to 1.", v)
 			return
 		}

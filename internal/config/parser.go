@@ -505,7 +505,8 @@ func (p *parser) startGlobal(s *stmt) {
 
 func (p *parser) startUnsupported(s *stmt) {
 	p.kind = secSkip
-	p.at(s, 0, Alert, placeSpaced, codeNotImplemented, notYet(s.keyword()+" section"),
+	p.at(s, 0, Alert, placeSpaced, codeNotImplemented,
+		fmt.Sprintf("the '%s' section is not implemented yet by Penstock (HAProxy knows it)", s.keyword()),
 		"take the section away, or keep HAProxy for what needs it")
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // The formats that the log options stand for.
@@ -171,7 +172,7 @@ func (p *parser) startProxy(s *stmt) {
 	if kind != 0 {
 		p.checkHeader(s, kind)
 	} else if bad, found := badNameByte(name); found {
-		p.warn(s, 1, codeInvalidValue, "character '%c' is not permitted in '%s' name '%s'.", bad, s.keyword(), name)
+		p.warn(s, 1, codeInvalidValue, "character '%c' is not permitted in '%s' name '%s'.", letter(name, bad), s.keyword(), name)
 	}
 	from := p.lastDef
 	if kind == 0 {
@@ -221,7 +222,7 @@ func (p *parser) checkHeader(s *stmt, kind Kind) {
 		return
 	}
 	if bad, found := badNameByte(s.arg(1)); found {
-		p.alert(s, 1, codeInvalidValue, "character '%c' is not permitted in '%s' name '%s'.", bad, s.keyword(), s.arg(1))
+		p.alert(s, 1, codeInvalidValue, "character '%c' is not permitted in '%s' name '%s'.", letter(s.arg(1), bad), s.keyword(), s.arg(1))
 	}
 	if len(s.words) < 3 || s.arg(2) == "from" && len(s.words) == 4 {
 		return
@@ -235,6 +236,12 @@ func (p *parser) checkHeader(s *stmt, kind Kind) {
 		return
 	}
 	p.alert(s, at, codeUnexpectedWord, "'%s' cannot handle unexpected argument '%s'.", s.keyword(), s.arg(at))
+}
+
+// letter is the whole letter of which c is the first byte in s.
+func letter(s string, c byte) rune {
+	r, _ := utf8.DecodeRuneInString(s[strings.IndexByte(s, c):])
+	return r
 }
 
 // parent finds the defaults section that word i names.
@@ -357,5 +364,9 @@ func (p *parser) note(s *stmt, kind noteKind, name string) {
 	if s.mod != modNone {
 		return
 	}
-	px.notes = append(px.notes, note{kind: kind, name: name, pos: p.pos(s, 0)})
+	at := 0
+	if s.keyword() == "option" {
+		at = 1
+	}
+	px.notes = append(px.notes, note{kind: kind, name: name, pos: p.pos(s, at)})
 }

@@ -242,7 +242,7 @@ func (p *params) serverParameters(s *Server, name string, isDefault bool) {
 		case word == "weight":
 			p.checkWeight(name)
 		case word == "id" && isDefault:
-			p.failKeyword(codeNotAllowedHere, "'id' option is not accepted in default-server sections")
+			p.warn(codeNotAllowedHere, "'id' option is not accepted in default-server sections")
 			p.pos += 1 + k.args
 			continue
 		case word == "usesrc":

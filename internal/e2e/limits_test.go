@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +105,7 @@ listen l
     server s1 {s1}
 `, "port", port, "s1", server.Addr)
 	p.launchLimited(80)
+	p.logged(oneSession(t, port), `.* -- .*`) // HAProxy opens its log's socket with the first line
 	var clients []*testutil.Conn
 	for range 120 {
 		c := dial(t, port)
@@ -113,6 +115,7 @@ listen l
 	}
 	clients[0].Expect("x")
 	testutil.Eventually(t, "descriptors run out", func() bool { return len(testutil.FDs(t, p.Pid)) >= 78 })
+	p.log.WaitLine(t, `^<128>.*: Proxy l reached process FD limit`)
 	clients[0].Send("y")
 	clients[0].Expect("y")
 	for _, c := range clients {
@@ -125,4 +128,69 @@ listen l
 	if p.Exited() {
 		t.Fatal("the program ended")
 	}
+}
+
+// Out of source ports, attempts fail like refused ones, and a port that is free again is used.
+func TestOutOfSourcePorts(t *testing.T) {
+	t.Parallel()
+	server := testutil.Listen(t)
+	port, from := testutil.FreePort(t), testutil.FreePort(t)
+	p := start(t, `
+listen l
+    bind 127.0.0.1:{port}
+    retries 2
+    timeout connect 100ms
+    server s1 {s1} source 127.0.0.2:{from}-{from}
+`, "port", port, "s1", server.Addr, "from", from)
+	first := dial(t, port)
+	holder := server.Accept()
+	second := dial(t, port)
+	second.ExpectClosed()
+	p.logged(second, `l l/s1 \d+/-1/\d+ 0 SC \d+/2/1/1/2 0/0`)
+	p.log.WaitLine(t, `^<131>.*: Connect\(\) failed for backend l: no free ports\.`)
+	// The client's reset is passed on, so that no TIME_WAIT keeps the port.
+	first.Reset()
+	holder.ExpectClosed()
+	holder.Close()
+	p.logged(first, `l l/s1 .* CD .*`)
+	third := dial(t, port)
+	server.Accept().Send("hello")
+	third.Expect("hello")
+}
+
+// Sessions of every kind give their descriptors back.
+func TestNoDescriptorLeak(t *testing.T) {
+	t.Parallel()
+	failures := make(chan error, 1000)
+	server := relayServer(t, failures)
+	port := testutil.FreePort(t)
+	p := start(t, `
+global
+    nbthread 2
+listen l
+    bind 127.0.0.1:{port}
+    server s1 {s1}
+`, "port", port, "s1", server.Addr)
+	if err := relaySession(port, 0); err != nil { // opens what is opened once
+		t.Fatal(err)
+	}
+	p.log.WaitLine(t, " l/s1 ")
+	sockets := func() int {
+		n := 0
+		for _, target := range testutil.FDs(t, p.Pid) {
+			if strings.HasPrefix(target, "socket:") {
+				n++
+			}
+		}
+		return n
+	}
+	before := sockets()
+	for seed := range uint64(300) {
+		if err := relaySession(port, seed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.waitInfo(t, "CurrConns", 0)
+	// Each thread may have opened a socket for its log meanwhile.
+	testutil.Eventually(t, "all sockets of sessions are closed", func() bool { return sockets() <= before+2 })
 }

@@ -9,6 +9,9 @@ import (
 	"testing"
 )
 
+// maxShown bounds the log lines that a failed test shows.
+const maxShown = 40
+
 // Syslog receives datagrams and keeps them until a test asks for them.
 type Syslog struct {
 	Addr string // as a log line takes it: ip:port, or the path of a Unix socket
@@ -59,7 +62,9 @@ func listenSyslog(tb testing.TB, network, addr string) *Syslog {
 		conn.Close()
 		<-done
 		if tb.Failed() {
-			tb.Logf("log lines not asked for:\n%s", strings.Join(s.Lines(), ""))
+			lines := s.Lines()
+			last := lines[max(0, len(lines)-maxShown):]
+			tb.Logf("log lines not asked for, %d of %d:\n%s", len(last), len(lines), strings.Join(last, ""))
 		}
 	})
 	return s
