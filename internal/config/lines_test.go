@@ -100,6 +100,8 @@ func TestParseBindMistakes(t *testing.T) {
 		{"bind :80 thread 2/1", 3, codeInvalidValue, "'2/1' thread-group number must be between 1 and 1 (was 2)"},
 		{"bind :80 process abc", 3, codeInvalidValue, "'process' : 'abc' is not a valid number/range. It supports numbers from 1 to 1."},
 		{"bind :80 process 1/99", 3, codeInvalidValue, "'process' : '99' is not a valid number/range. It supports numbers from 1 to 64."},
+		{"bind :80 process /2", 3, codeInvalidValue, "'process' : '' is not a valid number/range. It supports numbers from 1 to 1."},
+		{"bind :80 process odd", 2, codeDeprecated, "'process odd' on 'bind' lines is deprecated, use 'thread all' instead."},
 		{"bind :80 process 1/2-3", 2, codeDeprecated, "'process 1/2-3' on 'bind' lines is deprecated, use 'thread 2-3' instead."},
 		{"bind :80 proto h2", 3, codeInvalidValue, "MUX protocol 'h2' is not usable in TCP mode"},
 		{"bind :80 proto foo", 3, codeInvalidValue, "'proto' :  unknown MUX protocol 'foo'"},

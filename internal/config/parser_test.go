@@ -262,7 +262,7 @@ func TestFindings(t *testing.T) {
 			},
 		},
 		{"open condition", "global\n.if 1\n", []string{"alert 6:0-0 non-terminated '.if' block."}},
-		{"too many conditions", strings.Repeat(".if 1\n", 17) + strings.Repeat(".endif\n", 16), []string{"alert 21:1-4 too many nested '.if', max is 16."}},
+		{"too many conditions", strings.Repeat(".if 1\n", 100) + strings.Repeat(".endif\n", 100), []string{"alert 104:1-4 too many nested '.if', max is 100."}},
 		{
 			"lexer", "global\n log \"x y\n log a\\xZZ local0\n log \"\" local0\n.if 0\n log \"\" local0\n.endif\n",
 			[]string{

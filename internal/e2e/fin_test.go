@@ -111,3 +111,34 @@ listen l
 	s.ExpectEOF()
 	p.logged(client, `l l/s1 \d+/\d+/\d+ 5 -- .*`)
 }
+
+// A reset on one side is a reset on the other.
+func TestResetIsPassedOn(t *testing.T) {
+	t.Parallel()
+	skipForeign(t, "closes the other side with a FIN")
+	for _, options := range []string{"", "option splice-request\n    option splice-response"} {
+		server := testutil.Listen(t)
+		port := testutil.FreePort(t)
+		p := start(t, text(`
+listen l
+    bind 127.0.0.1:{port}
+    {options}
+    server s1 {s1}
+`, "options", options), "port", port, "s1", server.Addr)
+		for _, fromServer := range []bool{false, true} {
+			client := dial(t, port)
+			s := server.Accept()
+			client.Send("x")
+			s.Expect("x")
+			if fromServer {
+				s.Reset()
+				client.ExpectReset()
+				p.logged(client, `l l/s1 .* SD .*`)
+			} else {
+				client.Reset()
+				s.ExpectReset()
+				p.logged(client, `l l/s1 .* CD .*`)
+			}
+		}
+	}
+}

@@ -35,7 +35,21 @@ func (t *Table) Event(word uint64, events uint32) {
 	if events&(netio.Writable|netio.Hangup|netio.Failure) != 0 {
 		sd.flags |= writable
 	}
+	if events&netio.Failure != 0 && sd.flags&(atEOF|broken) == atEOF {
+		t.brokenAfterEOF(s, d)
+	}
 	t.relay(id, s)
+}
+
+// brokenAfterEOF handles the reset of a side that had already closed its direction: no read will find it.
+func (t *Table) brokenAfterEOF(s *Session, d int) {
+	if netio.SocketError(int(s.side[d].fd)) == 0 {
+		return
+	}
+	s.fail(causeOf(d))
+	s.flags |= resetSides
+	s.side[d].flags |= broken
+	t.drop(s, 1-d)
 }
 
 // connectEvent handles the report that a connection attempt is decided.
@@ -94,8 +108,21 @@ func (t *Table) NextExpiry() (sched.Tick, bool) { return t.timers.Next() }
 func (t *Table) KillAll() {
 	for id := range t.slots.Cap() {
 		if s := t.slots.At(id); s.state != stateFree {
-			s.fail('K')
+			if s.term[0] == 0 {
+				s.term = [2]byte{'K', 'C'}
+			}
 			t.end(id, s)
 		}
 	}
+}
+
+// Close ends what is left without a word, for a process that leaves, and closes the pipes.
+func (t *Table) Close() {
+	for id := range t.slots.Cap() {
+		if s := t.slots.At(id); s.state != stateFree {
+			s.flags |= logged
+			t.end(id, s)
+		}
+	}
+	t.pipes.Close()
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +19,13 @@ func Main(m *testing.M) int {
 	// The runtime's poller opens its own descriptors at the first use.
 	if warm, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		warm.Close()
+	}
+	// A shell's background job ignores SIGINT, and children inherit that. One that is caught here is
+	// at its default there, as in the foreground.
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
 	}
 	before, err := readFDs("/proc/self/fd")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -63,15 +62,17 @@ func StartMariaDB(tb testing.TB) *MariaDB {
 		if p.Exited() {
 			tb.Fatalf("mariadbd ended: %s%s", p.Stdout, p.Stderr)
 		}
-		if _, err := os.Stat(db.Socket); err != nil {
-			return false
-		}
-		c, err := net.DialTimeout("tcp", db.Addr, time.Second)
-		if err != nil {
-			return false
-		}
-		c.Close()
-		return true
+		return accepts("tcp", db.Addr) && accepts("unix", db.Socket)
 	})
 	return db
+}
+
+// accepts tells whether somebody takes connections at addr.
+func accepts(network, addr string) bool {
+	c, err := net.DialTimeout(network, addr, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
