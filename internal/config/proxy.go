@@ -126,7 +126,7 @@ func inherit(from *proxyState, name string, kind Kind) *proxyState {
 	def := *from.def
 	px.def = &def
 	px.notes = slices.Clone(from.notes)
-	px.Logs = slices.Clone(from.Logs)
+	px.Logs = slices.Clip(from.Logs)
 	px.Name, px.Kind = name, kind
 	px.Description = ""
 	if kind == Backend {

@@ -35,7 +35,21 @@ func (t *Table) Event(word uint64, events uint32) {
 	if events&(netio.Writable|netio.Hangup|netio.Failure) != 0 {
 		sd.flags |= writable
 	}
+	if events&netio.Failure != 0 && sd.flags&(atEOF|broken) == atEOF {
+		t.brokenAfterEOF(s, d)
+	}
 	t.relay(id, s)
+}
+
+// brokenAfterEOF handles the reset of a side that had already closed its direction: no read will find it.
+func (t *Table) brokenAfterEOF(s *Session, d int) {
+	if netio.SocketError(int(s.side[d].fd)) == 0 {
+		return
+	}
+	s.fail(causeOf(d))
+	s.flags |= resetSides
+	s.side[d].flags |= broken
+	t.drop(s, 1-d)
 }
 
 // connectEvent handles the report that a connection attempt is decided.
