@@ -18,7 +18,7 @@ func (b *balancer) info() stats.Info {
 		}
 	}
 	total, used := memory()
-	return stats.Info{
+	info := stats.Info{
 		Name:          "HAProxy", // programs that check it mean the interface
 		Version:       fullVersion(),
 		ReleaseDate:   release(),
@@ -26,7 +26,6 @@ func (b *balancer) info() stats.Info {
 		Node:          node,
 		Description:   g.Description,
 		Pid:           os.Getpid(),
-		Threads:       b.limits.threads,
 		Started:       b.begun,
 		BootTime:      b.bootTime,
 		MemMax:        uint64(max(b.settings.Memory, 0)) << 20,
@@ -34,13 +33,18 @@ func (b *balancer) info() stats.Info {
 		PoolUsed:      used,
 		OpenFileLimit: b.limits.openFiles,
 		MaxSock:       b.limits.maxSock,
-		MaxConn:       g.MaxConn,
 		HardMaxConn:   g.MaxConn,
-		MaxPipes:      g.MaxPipes,
 		ConnRateLimit: uint64(max(g.MaxConnRate, 0)),
 		SessRateLimit: uint64(max(g.MaxSessRate, 0)),
 		Warnings:      uint64(b.report.Warnings()),
 	}
+	b.engine.Fill(&info)
+	if !info.Stopping {
+		own := uint64(b.api.Listeners())
+		info.Listeners += own
+		info.Jobs += own
+	}
+	return info
 }
 
 // memory is what the program took from the system and what of it is in use. Reading it does not stop
