@@ -128,7 +128,7 @@ var gluedFlags = []struct {
 }
 
 // ownValueFlags are the long flags that take a value when it is not behind "=".
-var ownValueFlags = []string{"--" + flagListen, "--" + flagTo, "--" + flagFile}
+var ownValueFlags = []string{"--" + flagListen, "--" + flagTo, "--" + flagFile, "--" + flagForm}
 
 // normalise rewrites the arguments of the program (without its name) into the normal form. An error is
 // a *usageError.

@@ -39,6 +39,11 @@ func (b *balancer) info() stats.Info {
 		Warnings:      uint64(b.report.Warnings()),
 	}
 	b.engine.Fill(&info)
+	if !info.Stopping {
+		own := uint64(b.api.Listeners())
+		info.Listeners += own
+		info.Jobs += own
+	}
 	return info
 }
 
