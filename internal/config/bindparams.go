@@ -345,13 +345,13 @@ func checkBindShards(p *params, _ *Bind) {
 // skipBindProcess reads the old word for thread. The process number before the slash has no meaning any more.
 func skipBindProcess(p *params, b *Bind) {
 	v := p.arg(1)
-	_, set, threads := strings.Cut(v, "/")
-	if !threads {
+	process, set, ok := strings.Cut(v, "/")
+	if !ok {
 		set = "all"
-		if list, ok := parseNumberSet(v); !ok || len(list) > 0 && list[0] != 1 {
-			p.failArg(1, codeInvalidValue, "'process' : '%s' is not a valid number/range. It supports numbers from 1 to 1.", v)
-			return
-		}
+	}
+	if list, ok := parseNumberSet(process); !ok || len(list) > 0 && list[0] != 1 {
+		p.failArg(1, codeInvalidValue, "'process' : '%s' is not a valid number/range. It supports numbers from 1 to 1.", process)
+		return
 	}
 	list, ok := parseNumberSet(set)
 	if !ok {
