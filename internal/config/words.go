@@ -84,7 +84,7 @@ func (p *params) notYet(tls bool) {
 		e.Msg = fmt.Sprintf("'%s' is not implemented: TLS is not handled", p.words[p.pos])
 		e.Hint = tlsHint
 	} else {
-		e.Msg = fmt.Sprintf("'%s' is not implemented yet", p.words[p.pos])
+		e.Msg = notYet(p.words[p.pos])
 	}
 	p.errs = append(p.errs, e)
 }

@@ -88,12 +88,21 @@ func (w *Worker) accept(i int) {
 		// Room may have come between the refusal and this: whoever made it saw nobody waiting, or has
 		// already left the order that will be obeyed in this round.
 	case session.AcceptNoResources:
-		w.unwatch(i, outOfStock)
-		w.retryAt = w.clock.Now() + retryMs
-		if w.retryAt == sched.Never {
-			w.retryAt++
-		}
+		w.rest(i, retryMs)
+	case session.AcceptTooFast:
+		w.rest(i, w.Table.RateDelayMs)
 	}
+}
+
+// rest leaves a listener alone for a while. All listeners that rest are watched again at the earliest
+// date; one that is too early rests anew.
+func (w *Worker) rest(i int, ms uint32) {
+	w.unwatch(i, resting)
+	at := w.clock.Now() + sched.Tick(ms)
+	if at == sched.Never {
+		at++
+	}
+	w.retryAt = sched.Earliest(w.retryAt, at)
 }
 
 func (w *Worker) watch(i int) {
@@ -104,8 +113,7 @@ func (w *Worker) watch(i int) {
 	}
 	if e := w.epoll.Add(l.FD, events, session.Word(session.KindListener, uint32(i), 0, 0)); e != 0 {
 		w.Table.Complain(w.Table.Proxies[l.Proxy], e)
-		w.watched[i] = outOfStock
-		w.retryAt = w.clock.Now() + retryMs
+		w.rest(i, retryMs)
 		return
 	}
 	w.watched[i] = watching
@@ -131,7 +139,7 @@ func (w *Worker) retryListeners() {
 		return
 	}
 	w.retryAt = sched.Never
-	w.rewatch(outOfStock)
+	w.rewatch(resting)
 }
 
 func (w *Worker) takeGrants() {

@@ -31,7 +31,7 @@ type Worker struct {
 	cpus     []int
 	backlogs []int        // by listener, for resuming
 	watched  []watchState // by listener
-	retryAt  sched.Tick   // when listeners that met a lack of resources are watched again
+	retryAt  sched.Tick   // when listeners that rest are watched again
 
 	sleeping atomic.Bool
 	orders   atomic.Uint32
@@ -67,9 +67,9 @@ const (
 type watchState uint8
 
 const (
-	watching   watchState = iota
-	limited               // a maxconn is reached
-	outOfStock            // descriptors or memory are short
+	watching watchState = iota
+	limited             // a maxconn is reached
+	resting             // descriptors or memory are short, or a rate limit is reached
 	paused
 	closed
 )
