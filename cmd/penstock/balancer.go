@@ -32,6 +32,7 @@ type balancer struct {
 	log     *logging.Logger // events of the process as a whole
 	scratch logging.Scratch
 	signals *process.Signals
+	manager *process.Supervisor // nil when nobody wants to know
 
 	begun    time.Time
 	bootTime time.Duration
@@ -58,6 +59,7 @@ func (b *balancer) run() error {
 			return exitCode(exitFailure)
 		}
 	}
+	b.tell("READY=1", "STATUS=Ready.")
 	return b.serve()
 }
 
@@ -106,7 +108,18 @@ func (b *balancer) open() bool {
 		return false
 	}
 	b.signals = process.Watch()
+	name, _ := b.env.lookup("NOTIFY_SOCKET")
+	if b.manager, err = process.FindSupervisor(name); err != nil {
+		b.report.Warningf("Cannot %v.", err)
+	}
 	return true
+}
+
+// tell lets the service manager know.
+func (b *balancer) tell(assignments ...string) {
+	if err := b.manager.Tell(assignments...); err != nil {
+		b.report.Warningf("Cannot %v.", err)
+	}
 }
 
 func (b *balancer) close() {
@@ -115,6 +128,7 @@ func (b *balancer) close() {
 	b.log.Flush(logPatience)
 	b.log.Close()
 	b.signals.Stop()
+	b.manager.Close()
 }
 
 // announce writes the pid file and tells the old processes that their successor listens.
@@ -185,6 +199,7 @@ func (b *balancer) serve() error {
 					break
 				}
 				b.stopping = true
+				b.tell("STOPPING=1")
 				if grace := b.cfg.Global.Grace; grace > 0 {
 					b.event(logging.LevelWarning, "Scheduling a soft-stop in %d ms.", grace.Milliseconds())
 					graceOver = time.After(grace)

@@ -414,6 +414,36 @@ func TestPrivileges(t *testing.T) {
 	}
 }
 
+func TestServiceManager(t *testing.T) {
+	s := newSetup(t, "")
+	name := filepath.Join(s.dir, "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	if err = manager.SetReadDeadline(time.Now().Add(testutil.Deadline)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := program("-Ws", "-f", s.cfg)
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+name)
+	p := testutil.Start(t, cmd)
+	var buf [100]byte
+	n, err := manager.Read(buf[:])
+	if diff := cmp.Diff("READY=1\nSTATUS=Ready.\n", string(buf[:n])); diff != "" || err != nil {
+		t.Errorf("%v: %s", err, diff)
+	}
+	if got := s.serving(); got != p.Pid {
+		t.Errorf("ready, but process %d serves", got)
+	}
+	p.Signal(t, syscall.SIGUSR1)
+	n, err = manager.Read(buf[:])
+	if diff := cmp.Diff("STOPPING=1\n", string(buf[:n])); diff != "" || err != nil {
+		t.Errorf("%v: %s", err, diff)
+	}
+	p.WaitCode(t, 0)
+}
+
 // A program that a shell starts in the background ignores SIGINT, as its other children do.
 func TestIgnoredInterrupt(t *testing.T) {
 	s := newSetup(t, "")
