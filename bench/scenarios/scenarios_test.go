@@ -150,7 +150,7 @@ func TestCalls(t *testing.T) {
 		t.Fatalf("failures %v, calls %v", rep.Failures, rep.Calls)
 	}
 	c := rep.Calls[0]
-	if c.Units == 0 || c.Counts["accept4"] == 0 || c.Counts["recvfrom"] == 0 {
+	if c.Units == 0 || len(c.Counts) == 0 || c.Counts["total"] != 0 {
 		t.Errorf("%+v", c)
 	}
 }
