@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/testutil"
+	"github.com/penstock/penstock/netio"
 )
 
 // asProgram makes the test program be the program.
@@ -165,7 +166,7 @@ func TestFeatureListAgreesWithConditions(t *testing.T) {
 
 func TestWriteBuildShowsProbes(t *testing.T) {
 	var b bytes.Buffer
-	writeBuild(&b, []kernelFeature{{"splice", "yes", ""}, {"steering", "no", "needs CAP_BPF"}})
+	writeBuild(&b, []netio.Feature{{Name: "splice", Answer: netio.Yes}, {Name: "steering", Answer: netio.No, Reason: "needs CAP_BPF"}})
 	mustMatch(t, "-vv", b.String(), `\nKernel features :\n  splice +: yes\n  steering +: no \(needs CAP_BPF\)\n`)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/netio"
 )
 
 // Set by the linker.
@@ -21,13 +22,6 @@ var (
 )
 
 const homePage = "https://github.com/penstock/penstock"
-
-// kernelFeature is what a probe of the running kernel found.
-type kernelFeature struct {
-	Name   string
-	Result string // yes, no or unknown
-	Reason string // why it is not yes
-}
 
 func versionCommand(env *environment) *cli.Command {
 	return &cli.Command{
@@ -44,7 +38,7 @@ func versionCommand(env *environment) *cli.Command {
 				writeVersion(env.stdout)
 			case "full":
 				writeVersion(env.stdout)
-				writeBuild(env.stdout, nil)
+				writeBuild(env.stdout, netio.Probe())
 			case "bare":
 				fmt.Fprintln(env.stdout, fullVersion())
 			case "short":
@@ -129,8 +123,8 @@ func featureList() string {
 	return strings.Join(marked, " ")
 }
 
-// writeBuild writes what -vv shows besides the version. Without probed features that part is left out.
-func writeBuild(w io.Writer, probed []kernelFeature) {
+// writeBuild writes what -vv shows besides the version.
+func writeBuild(w io.Writer, probed []netio.Feature) {
 	fmt.Fprintf(w, "Build options :\n")
 	fmt.Fprintf(w, "  TARGET  = linux-glibc\n  CPU     = %s\n  CC      = %s\n  CFLAGS  = %s\n  OPTIONS = \n  DEBUG   = \n", cpu(), runtime.Version(), buildFlags())
 	fmt.Fprintf(w, "\nFeature list : %s\n", featureList())
@@ -141,7 +135,7 @@ func writeBuild(w io.Writer, probed []kernelFeature) {
 	if len(probed) > 0 {
 		fmt.Fprintf(w, "\nKernel features :\n")
 		for _, f := range probed {
-			fmt.Fprintf(w, "  %-24s : %s%s\n", f.Name, f.Result, reason(f.Reason))
+			fmt.Fprintf(w, "  %-24s : %s%s\n", f.Name, f.Answer, reason(f.Reason))
 		}
 	}
 	fmt.Fprintf(w, "\nAvailable polling systems :\n      epoll : pref=300,  test result OK\nTotal: 1 (1 usable), will use epoll.\n")

@@ -33,6 +33,8 @@ type Worker struct {
 	watched  []watchState // by listener
 	retryAt  sched.Tick   // when listeners that rest are watched again
 
+	yieldedNs int64 // when the scheduler was last called
+
 	sleeping atomic.Bool
 	orders   atomic.Uint32
 	waker    *netio.Waker
