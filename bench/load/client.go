@@ -55,8 +55,8 @@ type part struct {
 }
 
 const (
-	patience   = 5 * time.Second // for what must happen; no measure of speed
-	openAtOnce = 64              // connections under way while a scenario starts
+	patience   = 20 * time.Second // for what must happen; no measure of speed
+	openAtOnce = 64               // connections under way while a scenario starts
 
 	// A window on a busy machine may hold next to nothing; it is then stretched, up to a multiple of
 	// its length, until it holds this much.

@@ -88,10 +88,14 @@ func (r *Report) machine(b *strings.Builder) {
 	var t table
 	for _, row := range r.Rows {
 		if m := row.Values[Machine]; m.Max > 0 {
-			t.add(row.Scenario, row.Peer, spread(m, duration)+"/"+string(row.Unit), ratio(row.Ratios[Machine]), ratio(row.ToLimit[Machine]))
+			together := "–"
+			if row.Values[Together].N > 0 {
+				together = spread(row.Values[Together], duration) + "/" + string(row.Unit)
+			}
+			t.add(row.Scenario, row.Peer, spread(m, duration)+"/"+string(row.Unit), ratio(row.Ratios[Machine]), ratio(row.ToLimit[Machine]), together, ratio(row.Ratios[Together]))
 		}
 	}
-	t.write(b, "scenario", "peer", "CPU of the whole machine", "ratio to "+r.Reference, "to "+r.Limit)
+	t.write(b, "scenario", "peer", "CPU of the whole machine", "ratio to "+r.Reference, "to "+r.Limit, "proxy and load alone", "ratio to "+r.Reference)
 }
 
 func (r *Report) memory(b *strings.Builder) {

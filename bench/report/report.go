@@ -126,11 +126,12 @@ type Metric string
 
 // The metrics. Costs are for each unit of the scenario.
 const (
-	Rate     Metric = "rate"        // units a second
-	CPU      Metric = "cpu"         // CPU time of the proxy
-	LoadCPU  Metric = "load_cpu"    // of client and server
-	Machine  Metric = "machine_cpu" // of the whole machine
-	Switches Metric = "switches"    // context switches of the proxy
+	Rate     Metric = "rate"          // units a second
+	CPU      Metric = "cpu"           // CPU time of the proxy
+	LoadCPU  Metric = "load_cpu"      // of client and server
+	Machine  Metric = "machine_cpu"   // of the whole machine
+	Together Metric = "cpu_with_load" // CPU and LoadCPU: the machine's without what else it does
+	Switches Metric = "switches"      // context switches of the proxy
 	P50      Metric = "p50"
 	P99      Metric = "p99"
 	P999     Metric = "p99.9"
@@ -141,7 +142,7 @@ const (
 )
 
 // Metrics are all of them.
-var Metrics = []Metric{Rate, CPU, LoadCPU, Machine, Switches, P50, P99, P999, Memory, Kernel, Wakeups, Workers}
+var Metrics = []Metric{Rate, CPU, LoadCPU, Machine, Together, Switches, P50, P99, P999, Memory, Kernel, Wakeups, Workers}
 
 func (s *Sample) units(u Unit) float64 {
 	switch u {
@@ -176,6 +177,9 @@ func (s *Sample) values(u Unit) map[Metric]float64 {
 	}
 	v[Rate] = n / s.Elapsed.Seconds()
 	v[CPU], v[LoadCPU], v[Machine] = s.CPU.Seconds()/n, s.LoadCPU.Seconds()/n, s.MachineCPU.Seconds()/n
+	if s.LoadCPU > 0 {
+		v[Together] = v[CPU] + v[LoadCPU]
+	}
 	v[Switches] = float64(s.Switches) / n
 	if l := s.LatencyNs; l != nil {
 		for m, ns := range map[Metric]int64{P50: l.P50, P99: l.P99, P999: l.P999} {

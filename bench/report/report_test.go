@@ -98,16 +98,16 @@ func TestSummarise(t *testing.T) {
 	if diff := cmp.Diff(Row{
 		Scenario: "roundtrip-50", Peer: "penstock", Unit: PerOp, UserPart: 0.25,
 		Values: map[Metric]Spread{
-			Rate: {100_000, 50_000, 100_000, 3}, CPU: {1e-5, 1e-5, 2e-5, 3}, LoadCPU: {2e-5, 2e-5, 4e-5, 3}, Machine: {4e-5, 4e-5, 8e-5, 3},
+			Rate: {100_000, 50_000, 100_000, 3}, CPU: {1e-5, 1e-5, 2e-5, 3}, LoadCPU: {2e-5, 2e-5, 4e-5, 3}, Machine: {4e-5, 4e-5, 8e-5, 3}, Together: {3e-5, 3e-5, 6e-5, 3},
 			Switches: {0.001, 0.001, 0.002, 3},
 			P50:      {1e-6, 1e-6, 1e-6, 3}, P99: {4e-6, 2e-6, 6e-6, 3}, P999: {3e-6, 3e-6, 3e-6, 3},
 		},
 		Ratios: map[Metric]Spread{
-			Rate: {1, 0.5, 1, 3}, CPU: first3, LoadCPU: first3, Machine: first3, Switches: {1, 1, 2, 3},
+			Rate: {1, 0.5, 1, 3}, CPU: first3, LoadCPU: first3, Machine: first3, Together: first3, Switches: {1, 1, 2, 3},
 			P50: {1, 1, 1, 3}, P99: {1, 1, 1, 3}, P999: {1, 1, 1, 3},
 		},
 		ToLimit: map[Metric]Spread{},
-	}, r.Rows[0]); diff != "" {
+	}, r.Rows[0], cmpopts.EquateApprox(1e-9, 0)); diff != "" {
 		t.Error(diff)
 	}
 	if got := r.Rows[3].Values[Rate].Median; got != 1.5 {

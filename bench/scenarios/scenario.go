@@ -116,10 +116,11 @@ func storm(conns int) Scenario {
 }
 
 func slow(conns int) Scenario {
+	const mib = 20 // more than the sockets' buffers hold, so that the proxy is held up many times in a window
 	return Scenario{
 		Name:  fmt.Sprintf("slow-%d", conns),
-		About: plural(conns, "stream") + " of 1 MiB a second each, because the reader takes no more; PSS above the start",
-		Unit:  report.PerGiB, Conns: conns, Rate: 1 << 20,
+		About: fmt.Sprintf("%s of %d MiB a second each, because the reader takes no more; PSS above the start", plural(conns, "stream"), mib),
+		Unit:  report.PerGiB, Conns: conns, Rate: mib << 20, Windows: 2,
 		measure: (*run).held, drive: (*load.Rig).SlowStreams, route: toSource,
 	}
 }
@@ -184,7 +185,7 @@ func All() []Scenario {
 			all = append(all, exchange(conns, splice))
 		}
 	}
-	all = append(all, mix(4, 10), open(50), storm(1000), slow(50), idle(5000), wakeups(),
+	all = append(all, mix(4, 10), open(50), storm(1000), slow(10), idle(5000), wakeups(),
 		roam(roundTrips(8)), roam(roundTrips(50)), roam(connects(20)))
 	return append(all, programs()...)
 }
