@@ -60,7 +60,11 @@ func (r *Report) costs(b *strings.Builder) {
 		if row.Values[LoadCPU].Max > 0 {
 			loadCost = duration(row.Values[LoadCPU].Median) + "/" + unit
 		}
-		t.add(row.Scenario, row.Peer, spread(rate, count)+" "+unit+"/s", cost, user, ratio(row.Ratios[CPU]), ratio(row.ToLimit[CPU]), switches, loadCost)
+		rates := spread(rate, count) + " " + unit + "/s"
+		if beside := row.Values[Beside]; beside.N > 0 {
+			rates += ", " + spread(beside, count) + " GiB/s"
+		}
+		t.add(row.Scenario, row.Peer, rates, cost, user, ratio(row.Ratios[CPU]), ratio(row.ToLimit[CPU]), switches, loadCost)
 	}
 	t.write(b, "scenario", "peer", "rate", "CPU of the proxy", "user", "ratio to "+r.Reference, "to "+r.Limit, "context switches", "CPU of the load")
 }

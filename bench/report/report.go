@@ -127,6 +127,7 @@ type Metric string
 // The metrics. Costs are for each unit of the scenario.
 const (
 	Rate     Metric = "rate"          // units a second
+	Beside   Metric = "beside"        // GiB a second of the streams of a mix
 	CPU      Metric = "cpu"           // CPU time of the proxy
 	LoadCPU  Metric = "load_cpu"      // of client and server
 	Machine  Metric = "machine_cpu"   // of the whole machine
@@ -142,7 +143,7 @@ const (
 )
 
 // Metrics are all of them.
-var Metrics = []Metric{Rate, CPU, LoadCPU, Machine, Together, Switches, P50, P99, P999, Memory, Kernel, Wakeups, Workers}
+var Metrics = []Metric{Rate, Beside, CPU, LoadCPU, Machine, Together, Switches, P50, P99, P999, Memory, Kernel, Wakeups, Workers}
 
 func (s *Sample) units(u Unit) float64 {
 	switch u {
@@ -176,11 +177,6 @@ func (s *Sample) values(u Unit) map[Metric]float64 {
 		return v
 	}
 	v[Rate] = n / s.Elapsed.Seconds()
-	v[CPU], v[LoadCPU], v[Machine] = s.CPU.Seconds()/n, s.LoadCPU.Seconds()/n, s.MachineCPU.Seconds()/n
-	if s.LoadCPU > 0 {
-		v[Together] = v[CPU] + v[LoadCPU]
-	}
-	v[Switches] = float64(s.Switches) / n
 	if l := s.LatencyNs; l != nil {
 		for m, ns := range map[Metric]int64{P50: l.P50, P99: l.P99, P999: l.P999} {
 			if ns > 0 { // real programs do not tell all of them
@@ -188,6 +184,15 @@ func (s *Sample) values(u Unit) map[Metric]float64 {
 			}
 		}
 	}
+	if u == PerOp && s.Bytes > 0 { // a mix, whose costs belong to neither of its parts
+		v[Beside] = float64(s.Bytes) / (1 << 30) / s.Elapsed.Seconds()
+		return v
+	}
+	v[CPU], v[LoadCPU], v[Machine] = s.CPU.Seconds()/n, s.LoadCPU.Seconds()/n, s.MachineCPU.Seconds()/n
+	if s.LoadCPU > 0 {
+		v[Together] = v[CPU] + v[LoadCPU]
+	}
+	v[Switches] = float64(s.Switches) / n
 	return v
 }
 

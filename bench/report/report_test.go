@@ -69,6 +69,7 @@ func example() *Report {
 			{"bulk", "streams", PerGiB},
 			{"idle-5000", "sessions at rest", PerSession},
 			{"wakeups", "nothing", PerSecond},
+			{"mix-4", "round trips and streams", PerOp},
 		},
 		Samples: []Sample{
 			sample("roundtrip-50", "penstock", 0, 100_000, time.Second), sample("roundtrip-50", "haproxy", 0, 100_000, 2*time.Second),
@@ -78,6 +79,7 @@ func example() *Report {
 			{Scenario: "bulk", Peer: "haproxy", Bytes: 3 << 30, Elapsed: 2 * time.Second, CPU: time.Second},
 			{Scenario: "idle-5000", Peer: "haproxy", Sessions: 10, UserBytes: 40960, KernelBytes: 1000},
 			{Scenario: "idle-5000", Peer: "penstock", Sessions: 10, UserBytes: 4096, KernelBytes: 1000},
+			{Scenario: "mix-4", Peer: "penstock", Ops: 500, Bytes: 1 << 30, Elapsed: time.Second, CPU: time.Second, LatencyNs: &Latency{P99: 4e6}},
 			{Scenario: "wakeups", Peer: "penstock", Elapsed: 2 * time.Second, Wakeups: 6, WorkerWakeups: 2},
 		},
 	}
@@ -90,7 +92,7 @@ func TestSummarise(t *testing.T) {
 	for _, row := range r.Rows {
 		got = append(got, row.Scenario+" "+row.Peer)
 	}
-	want := []string{"roundtrip-50 penstock", "roundtrip-50 haproxy", "roundtrip-50 direct", "bulk haproxy", "idle-5000 penstock", "idle-5000 haproxy", "wakeups penstock"}
+	want := []string{"roundtrip-50 penstock", "roundtrip-50 haproxy", "roundtrip-50 direct", "bulk haproxy", "idle-5000 penstock", "idle-5000 haproxy", "wakeups penstock", "mix-4 penstock"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatal(diff)
 	}
@@ -143,6 +145,8 @@ func TestMarkdown(t *testing.T) {
 		"| bulk         | haproxy  | 1.50 GiB/s ",
 		"| idle-5000 | penstock | 410 B ",
 		"| idle-5000 | haproxy  | 4.00 KiB ",
+		"| mix-4        | penstock | 500 op/s, 1.00 GiB/s        | –                            | –    |",
+		"| mix-4        | penstock | –                      | 4.0 ms                 | –                      | –              |",
 		"| wakeups  | penstock | 1.00/s              | 3.00/s         |",
 		"| roundtrip-50 | haproxy | 4.10/op      | recvfrom 2.00, sendto 2.00, epoll_wait 0.10 |",
 		"| CPU per small round trip, 50 connections          | ≤ 0.90 × haproxy | 1.00 [0.50–2.00] | not held     |",
