@@ -146,7 +146,7 @@ func TestMarkdown(t *testing.T) {
 		"| idle-5000 | penstock | 410 B ",
 		"| idle-5000 | haproxy  | 4.00 KiB ",
 		"| mix-4        | penstock | 500 op/s, 1.00 GiB/s        | –                            | –    |",
-		"| mix-4        | penstock | –                      | 4.0 ms                 | –                      | –              |",
+		"| mix-4        | penstock | –                      | 4.0 ms                 | –                      | –                |",
 		"| wakeups  | penstock | 1.00/s              | 3.00/s         |",
 		"| roundtrip-50 | haproxy | 4.10/op      | recvfrom 2.00, sendto 2.00, epoll_wait 0.10 |",
 		"| CPU per small round trip, 50 connections          | ≤ 0.90 × haproxy | 1.00 [0.50–2.00] | not held     |",
