@@ -186,7 +186,8 @@ func (t *Table) readEnded(s *Session, d int, e netio.Errno) {
 	case netio.EAGAIN:
 		from.flags &^= readable
 		return
-	case netio.EINTR:
+	case netio.EINTR: // nothing is known, and no edge will follow
+		t.ready.Push(t.current)
 		return
 	case 0:
 		from.flags |= atEOF
