@@ -89,10 +89,7 @@ func (w *Worker) accept(i int) {
 		// already left the order that will be obeyed in this round.
 	case session.AcceptNoResources:
 		w.unwatch(i, outOfStock)
-		w.retryAt = w.clock.Now() + retryMs
-		if w.retryAt == sched.Never {
-			w.retryAt++
-		}
+		w.retryLater()
 	}
 }
 
@@ -105,7 +102,7 @@ func (w *Worker) watch(i int) {
 	if e := w.epoll.Add(l.FD, events, session.Word(session.KindListener, uint32(i), 0, 0)); e != 0 {
 		w.Table.Complain(w.Table.Proxies[l.Proxy], e)
 		w.watched[i] = outOfStock
-		w.retryAt = w.clock.Now() + retryMs
+		w.retryLater()
 		return
 	}
 	w.watched[i] = watching
@@ -132,6 +129,11 @@ func (w *Worker) retryListeners() {
 	}
 	w.retryAt = sched.Never
 	w.rewatch(outOfStock)
+	for i := range w.watched {
+		if w.watched[i] == taken {
+			w.listenAgain(i)
+		}
+	}
 }
 
 func (w *Worker) takeGrants() {
@@ -192,12 +194,30 @@ func (w *Worker) resume() {
 		if w.watched[i] != paused {
 			continue
 		}
-		if l.Addr.Family != netio.FamilyUnix {
-			if err := netio.Resume(l.FD, w.backlogs[i]); err != nil {
-				w.Table.Complain(w.Table.Proxies[l.Proxy], netio.EADDRINUSE)
-			}
+		if !w.listenAgain(i) {
+			w.Table.Complain(w.Table.Proxies[l.Proxy], netio.EADDRINUSE)
 		}
-		w.watch(i)
+	}
+}
+
+// listenAgain takes the pause of a listener back, or tries again later. It must not be watched
+// before it listens: epoll would report it without end.
+func (w *Worker) listenAgain(i int) bool {
+	l := w.Table.Listeners[i]
+	if l.Addr.Family != netio.FamilyUnix && netio.Resume(l.FD, w.backlogs[i]) != nil {
+		w.watched[i] = taken
+		w.retryLater()
+		return false
+	}
+	w.watch(i)
+	return true
+}
+
+// retryLater sets the date at which listeners that cannot work now are tried again.
+func (w *Worker) retryLater() {
+	w.retryAt = w.clock.Now() + retryMs
+	if w.retryAt == sched.Never {
+		w.retryAt++
 	}
 }
 
