@@ -218,9 +218,9 @@ listen l
 
 // Closing an engine leaves neither a descriptor nor a thread of its own, whatever its sessions do.
 func TestCloseLeavesNothing(t *testing.T) {
-	listener := testutil.Listen(t)
 	before := len(testutil.FDs(t, os.Getpid()))
 	for _, stop := range []string{"close", "soft", "hard"} {
+		listener := testutil.Listen(t)
 		e, port := mustEngine(t, `
 global
     nbthread 2
@@ -256,6 +256,7 @@ listen l
 		c.Close()
 		s.Close()
 		queued.Close()
+		listener.Close()
 	}
 	testutil.Eventually(t, "all descriptors are closed", func() bool {
 		return len(testutil.FDs(t, os.Getpid())) <= before
