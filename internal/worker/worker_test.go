@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/engine"
+	"github.com/penstock/penstock/internal/stats"
 	"github.com/penstock/penstock/internal/testutil"
 )
 
@@ -233,6 +234,11 @@ listen l
 		s.Expect("x")
 		queued := testutil.Dial(t, "tcp", testutil.Loopback(port))
 		queued.Send("y")
+		testutil.Eventually(t, "both were accepted", func() bool {
+			var i stats.Info
+			e.Fill(&i)
+			return i.CurrConns == 2
+		})
 		switch stop {
 		case "soft":
 			e.SoftStop()
