@@ -12,8 +12,10 @@ SOAK     ?= 10
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build the programs into bin/
-	$(GO) build -trimpath -o bin/ ./cmd/...
+build: ## Build the programs into bin/, static, with the date of the commit
+	CGO_ENABLED=0 $(GO) build -trimpath -tags urfave_cli_no_docs \
+		-ldflags "-s -w -X main.releaseDate=$$(git log -1 --format=%cd --date=format:%Y/%m/%d 2>/dev/null || echo 1970/01/01)" \
+		-o bin/ ./cmd/...
 
 setup: ## Install what the tests need, where that is allowed, and name what is missing
 	@scripts/setup-tests

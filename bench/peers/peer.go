@@ -117,7 +117,8 @@ func build(ctx context.Context, root, dir string) (command []string, missing str
 	return []string{out}, ""
 }
 
-var versionNumber = regexp.MustCompile(`(?i)version\s+(\S+)`)
+// versionNumber is what follows the name in the first line: "HAProxy version 2.6.12 2024/…", "Penstock 0.1.0, …".
+var versionNumber = regexp.MustCompile(`^\S+\s+(?:version\s+)?([^\s,]+)`)
 
 // version asks a proxy for its version the way HAProxy is asked.
 func version(ctx context.Context, command []string) string {
@@ -127,10 +128,15 @@ func version(ctx context.Context, command []string) string {
 	if err != nil {
 		return "unknown version"
 	}
-	if m := versionNumber.FindStringSubmatch(string(out)); m != nil {
+	return versionIn(string(out))
+}
+
+func versionIn(text string) string {
+	first := firstLine(text)
+	if m := versionNumber.FindStringSubmatch(first); m != nil {
 		return m[1]
 	}
-	return firstLine(string(out))
+	return first
 }
 
 func firstLine(s string) string {

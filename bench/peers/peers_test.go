@@ -36,6 +36,19 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestVersionIn(t *testing.T) {
+	for text, want := range map[string]string{
+		"HAProxy version 2.6.12-1+deb12u4 2025/10/03 - https://haproxy.org/\nStatus: x\n":           "2.6.12-1+deb12u4",
+		"Penstock 0.1.0, compatible with HAProxy version 3.4.0 1970/01/01 - https://example.org/\n": "0.1.0",
+		"\n1.2\n": "1.2",
+		"":        "",
+	} {
+		if got := versionIn(text); got != want {
+			t.Errorf("%q: version %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	s := Setup{MaxConn: 50, Routes: []Route{{"echo", 1001, netip.MustParseAddrPort("127.0.0.1:2001")}, {"source", 1002, netip.MustParseAddrPort("127.0.0.1:2002")}}}
 	plain := s.Config()

@@ -28,6 +28,9 @@ func (r *Report) Markdown(w io.Writer) error {
 	r.costs(&b)
 	r.memory(&b)
 	r.calls(&b)
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "\nNote: %s\n", n)
+	}
 	for _, f := range r.Failures {
 		fmt.Fprintf(&b, "\nFAILED: %s, %s: %s\n", f.Scenario, f.Peer, f.Error)
 	}

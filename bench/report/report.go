@@ -15,6 +15,7 @@ type Report struct {
 	Samples   []Sample   `json:"samples"`
 	Calls     []Calls    `json:"system_calls,omitempty"`
 	Failures  []Failure  `json:"failures,omitempty"`
+	Notes     []string   `json:"notes,omitempty"` // what could not be measured, and why
 	Rows      []Row      `json:"rows"`
 }
 

@@ -115,6 +115,7 @@ func TestMarkdown(t *testing.T) {
 	r := example()
 	r.Calls = []Calls{{Scenario: "rr", Peer: "haproxy", Units: 10, Counts: map[string]uint64{"sendto": 20, "recvfrom": 20, "epoll_wait": 1}}}
 	r.Failures = []Failure{{"rr", "nginx", "wrong bytes"}}
+	r.Notes = []string{"nothing was counted"}
 	r.Summarise()
 	var b bytes.Buffer
 	if err := r.Markdown(&b); err != nil {
@@ -129,6 +130,7 @@ func TestMarkdown(t *testing.T) {
 		"| idle     | haproxy  | 4.00 KiB ",
 		"| rr       | haproxy | 4.10/op      | recvfrom 2.00, sendto 2.00, epoll_wait 0.10 |",
 		"FAILED: rr, nginx: wrong bytes\n",
+		"Note: nothing was counted\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

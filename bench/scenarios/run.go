@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -306,12 +305,12 @@ func (r *run) stopAll() {
 	}
 }
 
-// countCalls runs every scenario of traffic once more under strace.
+// errTrace says that strace, not the traffic, is at fault.
+var errTrace = errors.New("system calls are not counted")
+
+// countCalls runs every scenario of traffic once more under strace. A machine that does not allow it is
+// noted.
 func (r *run) countCalls(ctx context.Context) error {
-	if _, err := exec.LookPath("strace"); err != nil {
-		r.Progress("system calls are not counted: strace is not installed")
-		return nil
-	}
 	for i := range r.Scenarios {
 		s := &r.Scenarios[i]
 		for j := range r.Peers {
@@ -321,14 +320,17 @@ func (r *run) countCalls(ctx context.Context) error {
 			}
 			r.Progress(fmt.Sprintf("system calls  %s  %s", s.Name, p.Name))
 			c, err := r.calls(ctx, s, p)
-			if err != nil {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
+			switch {
+			case err == nil:
+				r.report.Calls = append(r.report.Calls, c)
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, errTrace):
+				r.report.Notes = append(r.report.Notes, err.Error())
+				return nil
+			default:
 				r.fail(s, p, err)
-				continue
 			}
-			r.report.Calls = append(r.report.Calls, c)
 		}
 	}
 	return nil
@@ -347,13 +349,19 @@ func (r *run) calls(ctx context.Context, s *Scenario, p *peers.Peer) (report.Cal
 		To: to, Conns: s.Conns, Size: messageSize, WarmUp: r.WarmUp, Measure: r.Window,
 		Begin: func() { tracer, tracing = peers.Trace(px.PID(), r.Dir) },
 		End: func() {
-			if tracer != nil {
+			if tracing == nil {
 				out.Counts, tracing = tracer.Stop()
 			}
 		},
 	})
-	if err := errors.Join(err, tracing); err != nil {
+	if err = errors.Join(err, px.Alive()); err != nil {
+		if tracer != nil && out.Counts == nil {
+			_, _ = tracer.Stop() // the traffic's error is the one to tell
+		}
 		return report.Calls{}, err
+	}
+	if tracing != nil {
+		return report.Calls{}, fmt.Errorf("%w: %w", errTrace, tracing)
 	}
 	out.Units = float64(w.Ops)
 	if s.Unit == report.PerGiB {

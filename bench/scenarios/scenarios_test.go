@@ -123,6 +123,38 @@ func TestRunProxy(t *testing.T) {
 	}
 }
 
+// TestCalls counts what a proxy asks of the kernel, or says why not.
+func TestCalls(t *testing.T) {
+	path, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not installed")
+	}
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed")
+	}
+	some, err := Select(Short(), []string{"connect"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Run(t.Context(), Options{
+		Scenarios: some, Place: mustPlace(t), Rounds: 1, Window: 20 * time.Millisecond, Calls: true, Dir: t.TempDir(),
+		Peers: []peers.Peer{{Name: peers.HAProxy, Command: []string{path}}}, Progress: func(string) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Notes) > 0 {
+		t.Skip(rep.Notes[0])
+	}
+	if len(rep.Failures) > 0 || len(rep.Calls) != 1 {
+		t.Fatalf("failures %v, calls %v", rep.Failures, rep.Calls)
+	}
+	c := rep.Calls[0]
+	if c.Units == 0 || len(c.Counts) == 0 || c.Counts["total"] != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestBudget(t *testing.T) {
 	all, err := Select(Short(), []string{"roundtrip-1"})
 	if err != nil {

@@ -12,11 +12,32 @@ const CompatibleVersion = "3.4.0"
 // maxCondDepth is how deep a condition may nest.
 const maxCondDepth = 1024
 
-// features are the build features that a condition can ask for, and whether Penstock has what they
-// stand for. Every other name is false.
+// features are the build features that HAProxy names, and whether Penstock has what they stand for.
 var features = map[string]bool{
-	"ACCEPT4": true, "CPU_AFFINITY": true, "EPOLL": true, "GETADDRINFO": true, "LINUX_SPLICE": true,
-	"LINUX_TPROXY": true, "RT": true, "SHM_OPEN": true, "TFO": true, "THREAD": true, "TPROXY": true,
+	"51DEGREES": false, "ACCEPT4": true, "BACKTRACE": false, "CLOSEFROM": false, "CPU_AFFINITY": true,
+	"CRYPT_H": false, "DEVICEATLAS": false, "DL": false, "ECH": false, "ENGINE": false, "EPOLL": true,
+	"EVPORTS": false, "GETADDRINFO": true, "HAVE_TCP_MD5SIG": false, "HAVE_WORKING_TCP_MD5SIG": false,
+	"KQUEUE": false, "KTLS": false, "LIBATOMIC": false, "LIBCRYPT": false, "LINUX_CAP": false,
+	"LINUX_SPLICE": true, "LINUX_TPROXY": false, "LUA": false, "MATH": false, "MEMORY_PROFILING": false,
+	"NETFILTER": false, "NS": false, "OBSOLETE_LINKER": false, "OPENSSL": false, "OPENSSL_AWSLC": false,
+	"OPENSSL_WOLFSSL": false, "OT": false, "PCRE": false, "PCRE2": false, "PCRE2_JIT": false, "PCRE_JIT": false,
+	"POLL": false, "PRCTL": false, "PROCCTL": false, "PROMEX": false, "PTHREAD_EMULATION": false, "QUIC": false,
+	"QUIC_OPENSSL_COMPAT": false, "RT": false, "SHM_OPEN": false, "SLZ": false, "SSL": false,
+	"STATIC_PCRE": false, "STATIC_PCRE2": false, "SYSTEMD": false, "TFO": true, "THREAD": true,
+	"THREAD_DUMP": false, "TPROXY": false, "TRACE": false, "WURFL": false, "ZLIB": false,
+}
+
+// FeatureList names all features as HAProxy's -vv does: +NAME for those Penstock has, -NAME for the others.
+func FeatureList() string {
+	names := sortedKeys(features)
+	for i, name := range names {
+		sign := "-"
+		if features[name] {
+			sign = "+"
+		}
+		names[i] = sign + name
+	}
+	return strings.Join(names, " ")
 }
 
 // facilities are the run-time facilities that enabled() can ask for, and whether Penstock has them.

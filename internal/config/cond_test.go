@@ -77,6 +77,15 @@ func TestEvalCond(t *testing.T) {
 	}
 }
 
+func TestFeatureList(t *testing.T) {
+	list := FeatureList()
+	for _, want := range []string{"+EPOLL", "+THREAD", "-OPENSSL", "-LUA"} {
+		if !strings.Contains(" "+list+" ", " "+want+" ") {
+			t.Errorf("%s is not in %q", want, list)
+		}
+	}
+}
+
 func TestEvalCondErrors(t *testing.T) {
 	tests := []struct {
 		expr, want string

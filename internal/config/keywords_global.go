@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os/user"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +50,7 @@ var globalKeywords = map[string]globalKeyword{
 	"group":                              {class: Implemented, parse: parseGroup},
 	"gid":                                {class: Implemented, parse: parseGroup},
 	"pidfile":                            {class: Implemented, parse: parsePidFile},
+	"steer":                              {class: Implemented, parse: parseSteer},
 	"nbthread":                           {class: Implemented, parse: parseNbThread},
 	"thread-groups":                      {class: Implemented, parse: parseThreadGroups},
 	"stats":                              {class: Implemented, parse: parseGlobalStats},
@@ -80,86 +80,6 @@ var globalKeywords = map[string]globalKeyword{
 	"setcap":         {class: NotYet},
 	"stats-file":     {class: NotYet},
 	"shm-stats-file": {class: NotYet},
-}
-
-// accept adds keywords that do nothing. why is for the user to know; empty: no message.
-func accept(class Class, why string, names ...string) {
-	for _, name := range names {
-		globalKeywords[name] = globalKeyword{class: class, note: why}
-	}
-}
-
-func init() {
-	// Accepted because the engine has its own way, or because only HTTP, QUIC and the like read them.
-	accept(Implemented, "",
-		"cluster-secret", "quick-exit", "force-cfg-parser-pause", "stress-level", "debug.counters",
-		"close-spread-time", "prealloc-fd", "insecure-fork-wanted", "insecure-setuid-wanted",
-		"server-state-base", "server-state-file", "mworker-max-reloads", "expose-experimental-directives",
-		"expose-deprecated-directives", "pp2-never-send-local", "dns-accept-family",
-		"harden.reject-privileged-ports.quic", "anonkey", "warn-blocked-traffic-after", "shm-stats-file-max-objects",
-		"cpu-policy", "cpu-set", "cpu-affinity", "thread-group", "max-threads-per-group", "thread-hard-limit",
-		"numa-cpu-mapping", "tune.listener.default-shards", "tune.listener.multi-queue",
-		"spread-checks", "max-spread-checks", "tune.maxrewrite", "tune.bufsize.small", "tune.bufsize.large",
-		"tune.buffers.limit", "tune.buffers.reserve", "tune.rcvbuf.frontend", "tune.rcvbuf.backend",
-		"tune.sndbuf.frontend", "tune.sndbuf.backend", "tune.recv_enough", "tune.stick-counters",
-		"tune.pattern.cache-size", "tune.max-rules-at-once", "tune.max-checks-per-thread",
-		"tune.vars.global-max-size", "tune.vars.proc-max-size", "tune.vars.sess-max-size", "tune.vars.txn-max-size",
-		"tune.vars.reqres-max-size", "tune.vars.check-max-size", "tune.peers.max-updates-at-once",
-		"tune.cli.max-payload-size", "tune.runqueue-depth", "tune.sched.low-latency", "tune.renice.startup",
-		"tune.renice.runtime", "tune.memory.hot-size", "tune.fd.edge-triggered", "tune.fd.tables",
-		"tune.epoll.mask-events", "tune.events.max-events-at-once", "tune.ring.queues", "tune.fail-alloc",
-		"no-memory-trimming", "tune.defaults.purge", "tune.idle-pool.shared", "tune.pool-low-fd-ratio",
-		"tune.pool-high-fd-ratio", "tune.takeover-other-tg-connections", "nopoll", "nokqueue", "noevports",
-		"nogetaddrinfo", "noktls", "tune.disable-fast-forward", "tune.disable-zero-copy-forwarding",
-		"tune.pt.zero-copy-forwarding", "tune.applet.zero-copy-forwarding", "profiling.tasks.lock",
-		"profiling.tasks.memory", "profiling.memory", "tune.chksize", "ulimit-c", "tune.counters")
-	accept(HTTPOnly, "",
-		"h1-accept-payload-with-any-method", "h1-case-adjust", "h1-case-adjust-file", "h1-do-not-close-on-insecure-transfer-encoding",
-		"h2-workaround-bogus-websocket-clients", "http-err-codes", "http-fail-codes", "httpclient.resolvers.disabled",
-		"httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.ssl.ca-file",
-		"httpclient.ssl.verify", "httpclient.timeout.connect", "jwt.decrypt_alg_list", "limited-quic", "no-quic",
-		"maxcompcpuusage", "maxcomprate", "maxzlibmem", "tune.comp.maxlevel", "tune.zlib.memlevel",
-		"tune.zlib.windowsize", "tune.glitches.kill.cpu-usage", "tune.streams-elasticity",
-		"tune.h1.be.glitches-threshold", "tune.h1.fe.glitches-threshold", "tune.h1.zero-copy-fwd-recv",
-		"tune.h1.zero-copy-fwd-send", "tune.h2.be.glitches-threshold", "tune.h2.be.initial-window-size",
-		"tune.h2.be.max-concurrent-streams", "tune.h2.be.max-frames-at-once", "tune.h2.be.rxbuf",
-		"tune.h2.fe.glitches-threshold", "tune.h2.fe.initial-window-size", "tune.h2.fe.max-concurrent-streams",
-		"tune.h2.fe.max-frames-at-once", "tune.h2.fe.max-total-streams", "tune.h2.fe.rxbuf", "tune.h2.header-table-size",
-		"tune.h2.initial-window-size", "tune.h2.log-errors", "tune.h2.max-concurrent-streams", "tune.h2.max-frame-size",
-		"tune.h2.zero-copy-fwd-send", "tune.http.cookielen", "tune.http.logurilen", "tune.http.maxhdr",
-		"tune.quic.cc-hystart", "tune.quic.cc.cubic.min-losses", "tune.quic.disable-tx-pacing", "tune.quic.disable-udp-gso",
-		"tune.quic.frontend.conn-tx-buffers.limit", "tune.quic.frontend.glitches-threshold",
-		"tune.quic.frontend.max-data-size", "tune.quic.frontend.max-idle-timeout", "tune.quic.frontend.max-streams-bidi",
-		"tune.quic.frontend.max-tx-mem", "tune.quic.frontend.default-max-window-size",
-		"tune.quic.frontend.stream-data-ratio", "tune.quic.max-frame-loss", "tune.quic.reorder-ratio",
-		"tune.quic.retry-threshold", "tune.quic.socket-owner", "tune.quic.zero-copy-fwd-send", "tune.quic.listen",
-		"tune.quic.backend.max-idle-timeout", "tune.quic.mem.tx-max", "tune.quic.cc.reorder-ratio")
-	const tls = "Penstock does not handle TLS"
-	accept(HTTPOnly, tls,
-		"acme.scheduler", "ca-base", "crt-base", "key-base", "issuers-chain-path", "maxsslconn", "maxsslrate",
-		"ocsp-update.disable", "ocsp-update.httpproxy", "ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode",
-		"ssl-default-bind-ciphers", "ssl-default-bind-ciphersuites", "ssl-default-bind-client-sigalgs",
-		"ssl-default-bind-curves", "ssl-default-bind-options", "ssl-default-bind-sigalgs",
-		"ssl-default-server-ciphers", "ssl-default-server-ciphersuites", "ssl-default-server-client-sigalgs",
-		"ssl-default-server-curves", "ssl-default-server-options", "ssl-default-server-sigalgs",
-		"ssl-dh-param-file", "ssl-engine", "ssl-load-extra-del-ext", "ssl-load-extra-files", "ssl-mode-async",
-		"ssl-passphrase-cmd", "ssl-propquery", "ssl-provider", "ssl-provider-path", "ssl-security-level",
-		"ssl-server-verify", "ssl-skip-self-issued-ca", "tune.ssl.cachesize", "tune.ssl.capture-buffer-size",
-		"tune.ssl.capture-cipherlist-size", "tune.ssl.certificate-compression", "tune.ssl.default-dh-param",
-		"tune.ssl.force-private-cache", "tune.ssl.hard-maxrecord", "tune.ssl.keylog", "tune.ssl.lifetime",
-		"tune.ssl.maxrecord", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay",
-		"tune.ssl.ssl-ctx-cache-size")
-	accept(HTTPOnly, "Penstock does not run Lua",
-		"lua-load", "lua-load-per-thread", "lua-prepend-path", "tune.lua.bool-sample-conversion",
-		"tune.lua.burst-timeout", "tune.lua.forced-yield", "tune.lua.log.loggers", "tune.lua.log.stderr",
-		"tune.lua.maxmem", "tune.lua.openlibs", "tune.lua.service-timeout", "tune.lua.session-timeout", "tune.lua.task-timeout")
-	accept(HTTPOnly, "device detection has no use in TCP mode",
-		"51degrees-data-file", "51degrees-property-name-list", "51degrees-property-separator", "51degrees-cache-size",
-		"51degrees-allow-unmatched", "51degrees-difference", "51degrees-drift", "51degrees-use-performance-graph",
-		"51degrees-use-predictive-graph", "deviceatlas-json-file", "deviceatlas-log-level",
-		"deviceatlas-properties-cookie", "deviceatlas-separator", "wurfl-cache-size", "wurfl-data-file",
-		"wurfl-engine-mode", "wurfl-information-list", "wurfl-information-list-separator", "wurfl-patch-file",
-		"wurfl-useragent-priority")
 }
 
 // newGlobal is a global section before any line of one.
@@ -204,6 +124,23 @@ func globalFlag(field func(*Global) *bool, value bool) globalKeyword {
 			*field(&p.cfg.Global) = value == (s.mod != modNo)
 		}
 	}}
+}
+
+// parseSteer reads a keyword that HAProxy does not have.
+func parseSteer(p *parser, s *stmt) {
+	if p.tooMany(s, 1, 1) {
+		return
+	}
+	switch s.arg(1) {
+	case "hash":
+		p.cfg.Global.Steer = SteerHash
+	case "cpu":
+		p.cfg.Global.Steer = SteerCPU
+	case "ebpf":
+		p.alert(s, 1, codeNotImplemented, "'steer ebpf' is not implemented yet.")
+	default:
+		p.alert(s, 1, codeInvalidValue, "'%s' only supports 'hash' and 'cpu' (got '%s').", s.keyword(), s.arg(1))
+	}
 }
 
 // globalInt reads a number as HAProxy does: what is not a number counts as 0. Values below least
@@ -310,104 +247,6 @@ func parseIdleTimer(p *parser, s *stmt) {
 	}
 }
 
-func parseChroot(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
-	switch {
-	case len(s.words) < 2:
-		p.alert(s, 1, codeMissingValue, "'%s' expects a directory as an argument.", s.keyword())
-	case p.cfg.Global.Chroot != "":
-		p.warn(s, 0, "repeated", "'%s' already specified. Continuing.", s.keyword())
-	default:
-		p.cfg.Global.Chroot = s.arg(1)
-	}
-}
-
-func parseUser(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
-	if p.userSet {
-		p.warn(s, 0, "repeated", "user/uid already specified. Continuing.")
-		return
-	}
-	if s.keyword() == "uid" {
-		p.userSet = p.numericID(s, &p.cfg.Global.UID, "user")
-		return
-	}
-	p.userSet = true
-	if len(s.words) < 2 {
-		p.alert(s, 1, codeMissingValue, "'%s' expects a user name.", s.keyword())
-		return
-	}
-	p.cfg.Global.User = s.arg(1)
-	u, err := user.Lookup(s.arg(1))
-	if err == nil {
-		p.cfg.Global.UID, err = strconv.Atoi(u.Uid)
-	}
-	if err != nil {
-		p.alert(s, 1, "unknown-user", "cannot find user id for '%s' (0:Success)", s.arg(1))
-	}
-}
-
-func parseGroup(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
-	if p.groupSet {
-		p.warn(s, 0, "repeated", "gid/group was already specified. Continuing.")
-		return
-	}
-	if s.keyword() == "gid" {
-		p.groupSet = p.numericID(s, &p.cfg.Global.GID, "group")
-		return
-	}
-	p.groupSet = true
-	if len(s.words) < 2 {
-		p.alert(s, 1, codeMissingValue, "'%s' expects a group name.", s.keyword())
-		return
-	}
-	p.cfg.Global.Group = s.arg(1)
-	g, err := user.LookupGroup(s.arg(1))
-	if err == nil {
-		p.cfg.Global.GID, err = strconv.Atoi(g.Gid)
-	}
-	if err != nil {
-		p.alert(s, 1, "unknown-group", "cannot find group id for '%s' (0:Success)", s.arg(1))
-	}
-}
-
-// numericID reads the argument of uid or gid; other names the keyword that takes a name. It reports success.
-func (p *parser) numericID(s *stmt, id *int, other string) bool {
-	if len(s.words) < 2 {
-		p.alert(s, 1, codeMissingValue, "'%s' expects an integer argument.", s.keyword())
-		return false
-	}
-	n, err := strconv.Atoi(s.arg(1))
-	if err != nil {
-		p.warn(s, 1, codeInvalidValue, " %s: string '%s' is not a number.\n   | You might want to use the '%s' parameter to use a system %s name.",
-			s.keyword(), s.arg(1), other, other)
-		return false
-	}
-	*id = n
-	return true
-}
-
-func parsePidFile(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
-	switch {
-	case len(s.words) < 2:
-		p.alert(s, 1, codeMissingValue, "'%s' expects a file name as an argument.", s.keyword())
-	case p.cfg.Global.PidFile != "":
-		p.warn(s, 0, "repeated", "'%s' already specified. Continuing.", s.keyword())
-	default:
-		p.cfg.Global.PidFile = s.arg(1)
-	}
-}
-
 // maxNbThread is the most threads that nbthread accepts.
 const maxNbThread = 1024
 
@@ -434,118 +273,6 @@ func (p *parser) between(s *stmt, low, high int) (int, bool) {
 		return 0, false
 	}
 	return n, true
-}
-
-func parseGlobalStats(p *parser, s *stmt) {
-	g := &p.cfg.Global
-	switch s.arg(1) {
-	case "socket":
-		words := s.texts(1)
-		b, errs := parseBind(words, true, p.env.lookup)
-		message := func(e argError) string { return bindMessage(e, words, "global", true) }
-		if !p.argErrors(s, 1, errs, placeSpaced, message) && b != nil {
-			b.Pos = p.pos(s, 2)
-			p.presetUnix(b)
-			g.StatsSockets = append(g.StatsSockets, b)
-		}
-	case "timeout":
-		if p.tooMany(s, 1, 2) {
-			return
-		}
-		if len(s.words) < 3 {
-			p.alert(s, 2, codeMissingValue, "'stats timeout' expects <time> as argument.")
-			return
-		}
-		d, err := parseTime(s.arg(2), time.Millisecond)
-		switch {
-		case err != nil:
-			p.alert(s, 2, codeInvalidValue, "'stats timeout' : %s", err)
-		case d == 0:
-			p.alert(s, 2, codeInvalidValue, "'stats timeout' expects a positive value")
-		default:
-			g.StatsTimeout = d
-		}
-	case "maxconn":
-		if p.tooMany(s, 1, 2) {
-			return
-		}
-		n := parseAtol(s.arg(2))
-		if n <= 0 {
-			p.alert(s, 2, codeInvalidValue, "'stats maxconn' expects a positive value")
-			return
-		}
-		g.StatsMaxConn = n
-	case "calculate-max-counters":
-		if s.arg(2) != "on" && s.arg(2) != "off" {
-			p.alert(s, 2, codeInvalidValue, "'stats calculate-max-counters' only supports 'on' and 'off' (got '%s')", s.arg(2))
-		}
-	default:
-		p.alert(s, 1, codeInvalidValue, "'stats' only supports 'socket', 'maxconn', 'bind-process' and 'timeout' (got '%s')", s.arg(1))
-	}
-}
-
-// presetUnix gives a bind line what unix-bind said for all.
-func (p *parser) presetUnix(b *Bind) {
-	for i := range b.Addrs {
-		if b.Addrs[i].Kind == AddrUnix && p.unix.prefix != "" {
-			b.Addrs[i].Path = p.unix.prefix + b.Addrs[i].Path
-		}
-	}
-	if b.Mode < 0 {
-		b.Mode = p.unix.mode
-	}
-	if b.UID < 0 {
-		b.UID = p.unix.uid
-	}
-	if b.GID < 0 {
-		b.GID = p.unix.gid
-	}
-}
-
-// unixDefaults is what unix-bind said; -1 is nothing.
-type unixDefaults struct {
-	prefix         string
-	mode, uid, gid int
-}
-
-func parseUnixBind(p *parser, s *stmt) {
-	for i := 1; i < len(s.words); i += 2 {
-		value := s.arg(i + 1)
-		var err error
-		switch s.arg(i) {
-		case "prefix":
-			p.unix.prefix = value
-		case "mode":
-			var n uint64
-			n, err = strconv.ParseUint(value, 8, 32)
-			p.unix.mode = int(n)
-		case "uid":
-			p.unix.uid = parseAtol(value)
-		case "gid":
-			p.unix.gid = parseAtol(value)
-		case "user":
-			u, lookupErr := user.Lookup(value)
-			if lookupErr != nil {
-				p.alert(s, i+1, "unknown-user", "'%s' : '%s' unknown user.", s.keyword(), value)
-				return
-			}
-			p.unix.uid = parseAtol(u.Uid)
-		case "group":
-			g, lookupErr := user.LookupGroup(value)
-			if lookupErr != nil {
-				p.alert(s, i+1, "unknown-group", "'%s' : '%s' unknown group.", s.keyword(), value)
-				return
-			}
-			p.unix.gid = parseAtol(g.Gid)
-		default:
-			p.alert(s, i, codeInvalidValue, "'%s' only supports the 'prefix', 'mode', 'uid', 'gid', 'user' and 'group' options.", s.keyword())
-			return
-		}
-		if err != nil || value == "" {
-			p.alert(s, i+1, codeInvalidValue, "'%s %s' : missing or invalid value '%s'", s.keyword(), s.arg(i), value)
-			return
-		}
-	}
 }
 
 func parseGlobalLog(p *parser, s *stmt) {
@@ -595,41 +322,6 @@ func (p *parser) logTag(s *stmt, tag *string) {
 	*tag = s.arg(1)
 }
 
-func parseNode(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
-	name := s.arg(1)
-	bad := strings.IndexFunc(name, func(r rune) bool {
-		return r > 127 || !isDigit(byte(r)) && !isNameStart(byte(r)) && r != '-' && r != '.'
-	})
-	if name == "" || bad >= 0 {
-		p.alertTight(s, 1, codeInvalidValue, "'%s' requires valid node name - non-empty string with digits(0-9), letters(A-Z, a-z), dot(.), hyphen(-) or underscode(_).", s.keyword())
-		return
-	}
-	p.cfg.Global.Node = name
-}
-
-func parseGlobalDescription(p *parser, s *stmt) {
-	if len(s.words) < 2 {
-		p.alertTight(s, 1, codeMissingValue, "'%s' expects a string argument.", s.keyword())
-		return
-	}
-	p.cfg.Global.Description = s.rest(1)
-}
-
-func parseLocalPeer(p *parser, s *stmt) {
-	if p.tooMany(s, 1, 1) {
-		return
-	}
-	if len(s.words) < 2 {
-		p.alert(s, 1, codeMissingValue, "'%s' expects a name as an argument.", s.keyword())
-		return
-	}
-	p.cfg.Global.LocalPeer = s.arg(1)
-	p.env.set("HAPROXY_LOCALPEER", s.arg(1))
-}
-
 func parseExternalCheck(p *parser, s *stmt) {
 	if s.arg(1) != "preserve-env" {
 		p.tooMany(s, 0, 1)
@@ -672,68 +364,4 @@ func parseHarden(p *parser, s *stmt) {
 	default:
 		p.alert(s, 1, codeInvalidValue, "'%s' expects 'on' or 'off' but got '%s'.", s.keyword(), s.arg(1))
 	}
-}
-
-func parseSetEnv(p *parser, s *stmt) {
-	if p.tooMany(s, 2, 1) {
-		return
-	}
-	if len(s.words) < 3 {
-		p.alertTight(s, len(s.words), codeMissingValue, "'%s' expects a name and a value.", s.keyword())
-		return
-	}
-	name := s.arg(1)
-	switch {
-	case strings.Contains(name, "="):
-		p.alertTight(s, 1, codeInvalidValue, "'%s' failed on variable '%s' : Invalid argument.", s.keyword(), name)
-	case s.keyword() == "presetenv":
-		p.env.preset(name, s.arg(2))
-	default:
-		p.env.set(name, s.arg(2))
-	}
-}
-
-func parseUnsetEnv(p *parser, s *stmt) {
-	if len(s.words) < 2 {
-		p.alertTight(s, 1, codeMissingValue, "'%s' expects at least one variable name.", s.keyword())
-		return
-	}
-	for i, name := range s.texts(1) {
-		if strings.Contains(name, "=") {
-			p.alertTight(s, i+1, codeInvalidValue, "'%s' failed on variable '%s' : Invalid argument.", s.keyword(), name)
-			continue
-		}
-		p.env.unset(name)
-	}
-}
-
-func parseResetEnv(p *parser, s *stmt) { p.env.reset(s.texts(1)) }
-
-func parseDefaultPath(p *parser, s *stmt) {
-	g := &p.cfg.Global
-	args := 1
-	switch mode := s.arg(1); mode {
-	case "current":
-		g.DefaultPath, g.DefaultPathOrigin = PathCurrent, ""
-	case "config":
-		g.DefaultPath, g.DefaultPathOrigin = PathConfig, ""
-	case "parent":
-		g.DefaultPath, g.DefaultPathOrigin = PathParent, ""
-	case "origin":
-		if len(s.words) < 3 {
-			p.alert(s, 2, codeMissingValue, "'%s %s' expects a directory as an argument.", s.keyword(), mode)
-			return
-		}
-		g.DefaultPath, g.DefaultPathOrigin = PathOrigin, s.arg(2)
-		args = 2
-	default:
-		kind := "unsupported"
-		if mode == "" {
-			kind = "missing"
-		}
-		p.alert(s, 1, codeInvalidValue, "%s default-path mode '%s' for '%s', supported modes include 'current', 'config', 'parent', and 'origin'.",
-			kind, mode, s.keyword())
-		return
-	}
-	p.tooMany(s, args, 1)
 }

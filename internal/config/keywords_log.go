@@ -11,10 +11,11 @@ func parseProxyLog(p *parser, s *stmt) {
 	case s.mod == modNo && len(s.words) > 1:
 		p.alert(s, 1, codeUnexpectedWord, "log : 'no log' does not expect arguments")
 	case s.mod == modNo:
-		px.Logs = nil
+		px.baseLogs, px.Logs, px.logGlobal = nil, nil, false
 	case len(s.words) == 2 && s.arg(1) == "global":
-		if !slices.Contains(px.Logs, globalMark) {
+		if !px.logGlobal {
 			px.Logs = append(px.Logs, globalMark)
+			px.logGlobal = true
 		}
 	default:
 		if t, ok := p.logTarget(s, "log : expects <address> and <facility> or global as arguments"); ok {
@@ -23,15 +24,51 @@ func parseProxyLog(p *parser, s *stmt) {
 	}
 }
 
-// expandLogs puts the global loggers where log global stood.
-func expandLogs(logs, global []LogTarget) []LogTarget {
+// maxLogTargets is how many log targets all proxies may have in all, not counting those that proxies share
+// because they come from the same defaults section.
+const maxLogTargets = 1 << 20
+
+// logLists completes the loggers of proxies. What several proxies inherit unchanged is expanded once and shared.
+type logLists struct {
+	global []LogTarget
+	shared map[*LogTarget][]LogTarget // by the first target of the list inherited
+	copied int
+}
+
+// complete is what px inherits, then what it has itself, with the global loggers where log global stood.
+// It reports false when there are too many.
+func (l *logLists) complete(px *proxyState) ([]LogTarget, bool) {
+	if len(px.baseLogs) == 0 {
+		return l.expand(px.Logs)
+	}
+	base, ok := l.shared[&px.baseLogs[0]]
+	if !ok {
+		if base, ok = l.expand(px.baseLogs); !ok {
+			return nil, false
+		}
+		l.shared[&px.baseLogs[0]] = base
+	}
+	if len(px.Logs) == 0 {
+		return base, true
+	}
+	own, ok := l.expand(px.Logs)
+	l.copied += len(base)
+	if !ok || l.copied > maxLogTargets {
+		return nil, false
+	}
+	return slices.Concat(base, own), true
+}
+
+func (l *logLists) expand(logs []LogTarget) ([]LogTarget, bool) {
 	at := slices.Index(logs, globalMark)
 	if at < 0 {
-		return logs
+		return logs, true
 	}
-	out := slices.Clone(logs[:at])
-	out = append(out, global...)
-	return append(out, logs[at+1:]...)
+	l.copied += len(logs) + len(l.global)
+	if l.copied > maxLogTargets {
+		return nil, false
+	}
+	return slices.Concat(logs[:at], l.global, logs[at+1:]), true
 }
 
 // parseLogFormat reads log-format, error-log-format and log-format-sd.

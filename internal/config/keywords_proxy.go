@@ -40,7 +40,7 @@ var proxyKeywords = map[string]proxyKeyword{
 	"backlog":                     proxyInt(inDF, func(px *Proxy) *int { return &px.Backlog }),
 	"retries":                     {class: Implemented, in: inDB, parse: parseRetries},
 	"max-session-srv-conns":       {class: Implemented, in: inDF, parse: ignoreLine},
-	"rate-limit":                  {class: NotYet, in: inDF, parse: parseRateLimit},
+	"rate-limit":                  {class: Implemented, in: inDF, parse: parseRateLimit},
 	"retry-on":                    {class: Implemented, in: inDB, strict: true, parse: parseRetryOn},
 	"disabled":                    {class: Implemented, in: inDFB, parse: parseDisabled},
 	"enabled":                     {class: Implemented, in: inDFB, parse: parseDisabled},
@@ -290,11 +290,7 @@ func parseRateLimit(p *parser, s *stmt) {
 		p.alert(s, 2, codeMissingValue, "'rate-limit sessions' expects expects an integer value (or -1 to disable)")
 		return
 	}
-	n := max(p.atol(s, 2), 0)
-	if n > 0 {
-		p.notImplemented(s, "rate-limit sessions")
-	}
-	p.px.RateLimitSessions = n
+	p.px.RateLimitSessions = max(p.atol(s, 2), 0)
 }
 
 func parseDisabled(p *parser, s *stmt) {

@@ -109,6 +109,9 @@ func TestCorpus(t *testing.T) {
 
 // TestCorpusOracle compares the recorded verdicts with those of the installed haproxy.
 func TestCorpusOracle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs haproxy once for every case")
+	}
 	t.Chdir(corpusDir)
 	mustOracle(t)
 	verdicts := mustTable(t, "verdicts.txt")

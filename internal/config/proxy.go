@@ -70,8 +70,10 @@ type proxyState struct {
 	def       *Server // default-server
 	notes     []note
 	logSetBy  string
-	logLocal  bool // logSetBy comes from this section, not from defaults
-	layer7    Pos  // of a balance line that hashes what only HTTP has
+	logLocal  bool        // logSetBy comes from this section, not from defaults
+	baseLogs  []LogTarget // the loggers inherited, shared with others; those of the section itself are in Logs
+	logGlobal bool        // log global is among them
+	layer7    Pos         // of a balance line that hashes what only HTTP has
 	servers   map[string]*Server
 	serverIDs map[int]*Server // by forced id
 	bindIDs   map[int]*Bind
@@ -126,7 +128,11 @@ func inherit(from *proxyState, name string, kind Kind) *proxyState {
 	def := *from.def
 	px.def = &def
 	px.notes = slices.Clone(from.notes)
-	px.Logs = slices.Clone(from.Logs)
+	if len(from.Logs) > 0 { // the section is closed: from now on its loggers are shared
+		from.baseLogs = slices.Concat(from.baseLogs, from.Logs)
+		from.Logs = nil
+	}
+	px.baseLogs, px.Logs, px.logGlobal = from.baseLogs, nil, from.logGlobal
 	px.Name, px.Kind = name, kind
 	px.Description = ""
 	if kind == Backend {

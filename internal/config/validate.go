@@ -11,8 +11,13 @@ import (
 func (p *parser) validate() {
 	clean := !p.diags.Fatal()
 	p.assignProxyIDs()
+	logs := logLists{global: p.cfg.Global.Logs, shared: make(map[*LogTarget][]LogTarget)}
 	for _, px := range p.proxies {
-		px.Logs = expandLogs(px.Logs, p.cfg.Global.Logs)
+		var ok bool
+		if px.Logs, ok = logs.complete(px); !ok {
+			p.aboutf(Alert, px.Pos, "too-many-logs", "Proxy '%s': too many log targets in all, the limit is %d.", px.Name, maxLogTargets)
+			return
+		}
 		if px.Timeouts.Queue == 0 {
 			px.Timeouts.Queue = px.Timeouts.Connect
 		}

@@ -84,7 +84,7 @@ func (p *params) notYet(tls bool) {
 		e.Msg = fmt.Sprintf("'%s' is not implemented: TLS is not handled", p.words[p.pos])
 		e.Hint = tlsHint
 	} else {
-		e.Msg = fmt.Sprintf("'%s' is not implemented yet", p.words[p.pos])
+		e.Msg = notYet(p.words[p.pos])
 	}
 	p.errs = append(p.errs, e)
 }
@@ -103,8 +103,11 @@ func unknownText(word string, table map[string]Class) string {
 // bag of its steps, its begin and end being letters too: "tfo" is {^t, tf, fo, o$}. The distance is the
 // sum of the squared differences of the counts, so that a swapped pair or a forgotten letter costs little
 // wherever it stands. A distance above twice the length of either word is no resemblance. The first
-// candidate wins among equals.
+// candidate wins among equals. A word longer than any keyword resembles none.
 func nearestWord(word string, candidates []string) string {
+	if len(word) > 64 {
+		return ""
+	}
 	best, bestDistance := "", 2*len(word)+1
 	steps := letterSteps(word)
 	for _, c := range candidates {

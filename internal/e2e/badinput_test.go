@@ -54,6 +54,10 @@ listen l
     bind 127.0.0.1:{port}
     server s1 127.0.0.1:1
 `
+	unterminated := 0 // a warning
+	if program.foreign {
+		unterminated = 1 // an error
+	}
 	for _, test := range []struct {
 		name   string
 		cfg    string
@@ -68,7 +72,7 @@ listen l
 			stdout: `Warnings were found`, stderr: `(?m)^\[WARNING\] +\(\d+\) : .*missing timeouts for proxy 'l'`,
 		},
 		{name: "zero warning", cfg: "listen l\n    bind 127.0.0.1:{port}\n    server s1 127.0.0.1:1\n", args: []string{"-c", "-dW"}, code: 1},
-		{name: "no LF at the end", cfg: strings.TrimSuffix(good, "\n"), args: []string{"-c"}, code: 1, stderr: `:8\]: Missing LF on last line`},
+		{name: "no LF at the end", cfg: strings.TrimSuffix(good, "\n"), args: []string{"-c"}, code: unterminated, stderr: `:8\]: Missing LF on last line`},
 		{
 			name: "unknown default_backend", cfg: "frontend f\n    bind 127.0.0.1:{port}\n    default_backend nosuch\n", args: []string{"-c"}, code: 1,
 			stderr: `unable to find required default_backend: 'nosuch'`,

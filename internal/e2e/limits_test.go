@@ -146,7 +146,7 @@ listen l
 	holder := server.Accept()
 	second := dial(t, port)
 	second.ExpectClosed()
-	p.logged(second, `l l/s1 \d+/-1/\d+ 0 SC \d+/2/1/1/2 0/0`)
+	p.logged(second, `l l/s1 \d+/-1/\d+ 0 [RS]C \d+/2/1/1/2 0/0`)
 	p.log.WaitLine(t, `^<131>.*: Connect\(\) failed for backend l: no free ports\.`)
 	// The client's reset is passed on, so that no TIME_WAIT keeps the port.
 	first.Reset()

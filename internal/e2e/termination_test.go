@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 
@@ -215,7 +216,7 @@ func TestTerminationWhileConnecting(t *testing.T) {
 		options string
 		end     func(*testing.T, *testutil.Conn)
 		want    string
-		newer   string // what older versions of HAProxy do instead
+		foreign string // what HAProxy does instead
 	}{
 		{
 			name:    "connect timeout",
@@ -223,14 +224,22 @@ func TestTerminationWhileConnecting(t *testing.T) {
 			end:     func(t *testing.T, c *testutil.Conn) { c.ExpectClosed() },
 			want:    `l l/s1 \d+/-1/(\d+) 0 sC \d+/1/0/0/2 0/0`,
 		}, {
-			name:    "client closes",
-			options: "timeout connect 60s",
+			name:    "client closes, with abortonclose",
+			options: "timeout connect 60s\n    option abortonclose",
 			end: func(t *testing.T, c *testutil.Conn) {
 				c.CloseWrite()
 				c.ExpectClosed()
 			},
-			want:  `l l/s1 \d+/-1/(\d+) 0 CC \d+/1/0/0/0 0/0`,
-			newer: "goes on connecting",
+			want: `l l/s1 \d+/-1/(\d+) 0 CC \d+/1/0/0/0 0/0`,
+		}, {
+			name:    "client closes, the attempt under way fails",
+			options: "retries 2\n    timeout connect 600ms",
+			end: func(t *testing.T, c *testutil.Conn) {
+				c.CloseWrite()
+				c.ExpectClosed()
+			},
+			want:    `l l/s1 \d+/-1/(\d+) 0 CC \d+/1/0/0/0 0/0`,
+			foreign: "goes on with further attempts",
 		}, {
 			name:    "client sends and closes, attempts go on",
 			options: "retries 2\n    timeout connect 200ms",
@@ -245,13 +254,13 @@ func TestTerminationWhileConnecting(t *testing.T) {
 			options: "retries 2\n    timeout connect 200ms",
 			end:     func(t *testing.T, c *testutil.Conn) { c.Reset() },
 			want:    `l l/s1 \d+/-1/(\d+) 0 sC \d+/1/0/0/2 0/0`,
-			newer:   "ends with CD at once",
+			foreign: "ends with CD at once",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if test.newer != "" {
-				skipForeign(t, test.newer)
+			if test.foreign != "" {
+				skipForeign(t, test.foreign)
 			}
 			port := testutil.FreePort(t)
 			p := start(t, text(`
@@ -265,8 +274,8 @@ listen l
 			p.waitInfo(t, "CurrConns", 1)
 			test.end(t, c)
 			took := mustInt(t, p.logged(c, test.want)[1])
-			if test.options != "timeout connect 60s" && took < 600 {
-				t.Errorf("three attempts of 200 ms took %d ms", took)
+			if !strings.Contains(test.options, "abortonclose") && took < 600 {
+				t.Errorf("ended after %d ms; the attempts take 600", took)
 			}
 		})
 	}

@@ -52,6 +52,7 @@ func (e *Engine) buildFrontend(c *config.Proxy, p *session.Proxy, hostname strin
 	p.ClientMs, p.ClientFinMs = ms(c.Timeouts.Client), ms(c.Timeouts.ClientFin)
 	if c.Kind.HasFrontend() {
 		p.Conns.SetMax(c.MaxConn)
+		p.SessRate.SetMax(c.RateLimitSessions)
 		p.NoLinger, p.Independent = c.NoLinger, c.IndependentStreams
 	}
 	splice := c.SpliceAuto != config.Off && !e.cfg.Global.NoSplice

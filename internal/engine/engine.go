@@ -95,6 +95,12 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 		e.shared.IdleMs = 1000
 	}
 	e.shared.Conns.SetMax(g.MaxConn)
+	// Nothing comes between a connection and its session yet, so the two limits are one.
+	rate := g.MaxConnRate
+	if g.MaxSessRate > 0 && (rate == 0 || g.MaxSessRate < rate) {
+		rate = g.MaxSessRate
+	}
+	e.shared.ConnRate.SetMax(rate)
 
 	ok := e.buildProxies(hostname)
 	for i := range threads {

@@ -29,6 +29,14 @@ func TestMain(m *testing.M) {
 		unix.Kill(os.Getpid(), unix.Signal(n))
 		req := <-s.C
 		DieBy(req.Signal)
+	case "ignore":
+		s := Watch()
+		unix.Kill(os.Getpid(), unix.SIGINT)
+		unix.Kill(os.Getpid(), unix.SIGTERM)
+		if req := <-s.C; req.Signal != unix.SIGTERM {
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case "assume":
 		playAssume(arg)
 	case "detach":

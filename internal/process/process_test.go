@@ -31,6 +31,14 @@ func TestDieByIsSeenAsSignal(t *testing.T) {
 	}
 }
 
+func TestWatchLeavesIgnoredSignals(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", `trap "" INT; exec "$0"`, os.Args[0])
+	cmd.Env = append(os.Environ(), roleVariable+"=ignore")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestWatchDeliversInOrder(t *testing.T) {
 	s := Watch()
 	defer s.Stop()

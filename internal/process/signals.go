@@ -3,6 +3,7 @@ package process
 import (
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,12 +50,16 @@ type Signals struct {
 }
 
 // Watch takes over the signals of the process: they arrive as requests on C, in their order, instead
-// of having their default action. SIGPIPE and SIGUSR2 are ignored. Only one subscription may exist.
+// of having their default action. SIGPIPE and SIGUSR2 are ignored, and so stays a terminating signal
+// that the parent had ignored, as a shell does for what it puts in the background. Only one subscription may exist.
 func Watch() *Signals {
 	signal.Ignore(unix.SIGPIPE, unix.SIGUSR2)
 	out := make(chan Request)
 	s := &Signals{C: out, arrived: make(chan os.Signal, 64), done: make(chan struct{})}
-	for sig := range events {
+	for sig, event := range events {
+		if event == Terminate && signal.Ignored(sig) {
+			continue
+		}
 		signal.Notify(s.arrived, sig)
 	}
 	go s.forward(out)
@@ -87,13 +92,14 @@ func (s *Signals) Stop() {
 }
 
 // DieBy ends the process by sig, so that the parent's wait status tells it apart from an exit. The
-// signal gets its default action back first. sig must be one that kills.
+// signal gets its default action back first. Should it not kill, the exit code names it as a shell does.
 func DieBy(sig unix.Signal) {
 	signal.Reset(sig)
 	if err := unix.Kill(unix.Getpid(), sig); err != nil {
 		os.Exit(128 + int(sig))
 	}
-	select {} // the signal may land on another thread a moment later
+	time.Sleep(time.Second) // the signal may land on another thread a moment later
+	os.Exit(128 + int(sig))
 }
 
 // Tell sends sig to every process of pids and returns those that it could not be sent to.

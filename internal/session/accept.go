@@ -12,6 +12,7 @@ const (
 	AcceptMore        AcceptStatus = iota // the budget is used up, or the queue is empty: wait for the next report
 	AcceptLimited                         // a maxconn is reached: stop watching until [Shared.WakeAll]
 	AcceptNoResources                     // out of descriptors or memory: stop watching for a moment
+	AcceptTooFast                         // a rate limit is reached: stop watching for Table.RateDelayMs
 )
 
 // Accept takes connections from a listener.
@@ -28,6 +29,9 @@ func (t *Table) Accept(l *Listener) AcceptStatus {
 	}
 	l.round = t.round
 	for range l.budget {
+		if t.RateDelayMs = t.rateDelay(p); t.RateDelayMs > 0 {
+			return AcceptTooFast
+		}
 		if !t.takeLimits(p, l) {
 			return AcceptLimited
 		}
@@ -46,6 +50,12 @@ func (t *Table) Accept(l *Listener) AcceptStatus {
 		t.open(p, l, fd)
 	}
 	return AcceptMore
+}
+
+// rateDelay is how long the rate limits ask to wait, in milliseconds.
+func (t *Table) rateDelay(p *Proxy) uint32 {
+	now := t.Clock.MonoNs()
+	return max(t.ConnRate.delayMs(now), p.SessRate.delayMs(now))
 }
 
 func (t *Table) takeLimits(p *Proxy, l *Listener) bool {
@@ -102,11 +112,14 @@ func (t *Table) open(p *Proxy, l *Listener, fd int) {
 	id, s := t.alloc()
 	t.live.Add(1)
 	t.CumConns.Add(1)
-	t.CumReq.Add(1)
 	p.CumConns.Add(1)
+	now := t.Clock.MonoNs()
+	t.ConnRate.count(now)
+	p.SessRate.count(now)
 
 	s.state = stateConnecting
-	s.acceptNs, s.acceptWallNs = t.Clock.MonoNs(), t.Clock.WallNs()
+	s.number = t.CumReq.Add(1)
+	s.acceptNs, s.acceptWallNs = now, t.Clock.WallNs()
 	s.queueMs, s.connectMs = -1, -1
 	s.srv, s.avoid, s.be = -1, -1, -1
 	s.fe = uint16(l.Proxy)

@@ -5,11 +5,11 @@ import "sync/atomic"
 // Limit is a maxconn: a count shared by all workers, and the wish of those who found it full to be
 // told. Taking and giving back are one atomic add each.
 type Limit struct {
-	_       [128]byte // keep neighbours' writes off this line, and its prefetched twin
+	_       [cacheLine]byte // keep neighbours' writes off this line, and its prefetched twin
 	cur     atomic.Int64
 	max     atomic.Int64 // 0: no limit
 	waiting atomic.Bool
-	_       [128]byte
+	_       [cacheLine]byte
 }
 
 // SetMax sets the limit; 0 is none.

@@ -73,7 +73,7 @@ func (t *Table) fillRecord(p *Proxy, s *Session) {
 	r.Retries = int(s.retries)
 	r.Redispatched = s.flags&redispatched != 0
 	r.SrvQueue, r.BackendQueue = int(s.serverQueue), int(s.backendQueue)
-	r.Counter = uint64(t.CumReq.Load())
+	r.Counter = s.number
 	r.LogCount = p.Lines.Add(1)
 	if s.be < 0 {
 		return

@@ -98,6 +98,7 @@ type Session struct {
 	side [2]side
 	flow [2]flow
 
+	number       uint64 // of the session in the process
 	acceptWallNs int64
 	acceptNs     int64 // monotonic
 

@@ -17,6 +17,7 @@ type Proxy struct {
 
 	// Frontend side.
 	Conns          Limit
+	SessRate       Rate // rate-limit sessions
 	CumConns       atomic.Uint64
 	DefaultBackend int // index in Shared.Proxies, -1: none
 	ClientMs       uint32
@@ -105,6 +106,7 @@ type Listener struct {
 type Shared struct {
 	Proxies    []*Proxy
 	Conns      Limit // global maxconn
+	ConnRate   Rate  // the lower of maxconnrate and maxsessrate
 	CumConns   atomic.Uint64
 	CumReq     atomic.Uint64
 	Dropped    atomic.Uint64 // connections closed for want of a slot in the table
@@ -132,6 +134,8 @@ type Table struct {
 	Clock  *sched.Clock
 
 	Listeners []*Listener
+
+	RateDelayMs uint32 // how long to wait after AcceptTooFast
 
 	slots   *sched.Slab[Session]
 	timers  *sched.Timers

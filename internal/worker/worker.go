@@ -31,7 +31,9 @@ type Worker struct {
 	cpus     []int
 	backlogs []int        // by listener, for resuming
 	watched  []watchState // by listener
-	retryAt  sched.Tick   // when listeners that met a lack of resources, or found their address taken, try again
+	retryAt  sched.Tick   // when listeners that rest are watched again
+
+	yieldedNs int64 // when the scheduler was last called
 
 	sleeping atomic.Bool
 	orders   atomic.Uint32
@@ -67,9 +69,9 @@ const (
 type watchState uint8
 
 const (
-	watching   watchState = iota
-	limited               // a maxconn is reached
-	outOfStock            // descriptors or memory are short
+	watching watchState = iota
+	limited             // a maxconn is reached
+	resting             // descriptors or memory are short, or a rate limit is reached
 	paused
 	taken // resumed, but somebody else has the address
 	closed
@@ -117,6 +119,14 @@ func New(sh *session.Shared, o Options) (w *Worker, err error) {
 		grants: sched.NewMailbox[Grant](o.Mailbox),
 		done:   make(chan struct{}),
 	}, nil
+}
+
+// CPU is the CPU that the worker is pinned to, if it is one.
+func (w *Worker) CPU() (cpu int, ok bool) {
+	if len(w.cpus) != 1 {
+		return 0, false
+	}
+	return w.cpus[0], true
 }
 
 // AddListener gives the worker a listener to own; before Start only. The backlog is what it listens

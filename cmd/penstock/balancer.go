@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/engine"
+	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/process"
+	"github.com/penstock/penstock/internal/runtimeapi"
+)
+
+// balancer is the process that serves: the engine, the stats sockets, and what the system around
+// them asks for.
+type balancer struct {
+	env        *environment
+	settings   settings
+	cfg        *config.Config
+	report     *config.Reporter
+	background *process.BackgroundProcess // nil in the foreground
+
+	limits  limits
+	engine  *engine.Engine
+	api     *runtimeapi.Server
+	log     *logging.Logger // events of the process as a whole
+	scratch logging.Scratch
+	signals *process.Signals
+	manager *process.Supervisor // nil when nobody wants to know
+
+	begun    time.Time
+	bootTime time.Duration
+	stopping bool
+}
+
+// run starts everything in the order that privileges ask for: limits, sockets, pid file, the old
+// processes, then another root directory and user, and only then the threads that serve.
+func (b *balancer) run() error {
+	b.begun = time.Now()
+	if !b.setLimits() || !b.open() {
+		return exitCode(exitFailure)
+	}
+	defer b.close()
+	if refusedByWarnings(b.cfg, b.report) || !b.announce() || !b.dropPrivileges() {
+		return exitCode(exitFailure)
+	}
+	b.bootTime = time.Since(b.begun)
+	b.engine.Start()
+	b.api.Serve()
+	if b.background != nil {
+		if err := b.background.Ready(); err != nil {
+			b.report.Alertf("Cannot become a background process: %v", err)
+			return exitCode(exitFailure)
+		}
+	}
+	b.tell("READY=1", "STATUS=Ready.")
+	return b.serve()
+}
+
+// open binds everything and takes over the signals.
+func (b *balancer) open() bool {
+	g := &b.cfg.Global
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = ""
+	}
+	if g.LogHostname != "" {
+		hostname = g.LogHostname
+	}
+	options := b.settings.engineOptions(b.report)
+	tag := g.LogTag
+	if tag == "" {
+		tag = options.Program
+	}
+	b.log, err = logging.NewLogger(g.Logs, logging.Options{Tag: tag, Hostname: hostname, SendHostname: g.LogSendHostname})
+	if err != nil {
+		b.report.Alertf("%v", err)
+		return false
+	}
+	if b.engine, err = engine.New(b.cfg, options); err != nil {
+		if !errors.Is(err, engine.ErrConfig) {
+			b.report.Alertf("%v", err)
+		}
+		b.log.Close()
+		return false
+	}
+	b.api, err = runtimeapi.Listen(g.StatsSockets, runtimeapi.Options{
+		Version:   fullVersion(),
+		Info:      b.info,
+		Environ:   b.env.environ,
+		Timeout:   g.StatsTimeout,
+		MaxConn:   g.StatsMaxConn,
+		LineLimit: g.BufSize,
+	})
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			b.report.Alertf("%s", line)
+		}
+		b.report.Alertf("Some protocols failed to start their listeners! Exiting.")
+		b.engine.Close()
+		b.log.Close()
+		return false
+	}
+	b.signals = process.Watch()
+	name, _ := b.env.lookup("NOTIFY_SOCKET")
+	if b.manager, err = process.FindSupervisor(name); err != nil {
+		b.report.Warningf("Cannot %v.", err)
+	}
+	return true
+}
+
+// tell lets the service manager know.
+func (b *balancer) tell(assignments ...string) {
+	if err := b.manager.Tell(assignments...); err != nil {
+		b.report.Warningf("Cannot %v.", err)
+	}
+}
+
+func (b *balancer) close() {
+	b.api.Close()
+	b.engine.Close()
+	b.log.Flush(logPatience)
+	b.log.Close()
+	b.signals.Stop()
+	b.manager.Close()
+}
+
+// announce writes the pid file and tells the old processes that their successor listens.
+func (b *balancer) announce() bool {
+	path := b.cfg.Global.PidFile
+	if path != "" && (b.background != nil || b.settings.MasterWorker) {
+		if err := process.WritePIDFile(path, os.Getpid()); err != nil {
+			b.report.Alertf("[%s.main()] Cannot create pidfile %s : %v", programName, path, err)
+			return false
+		}
+	}
+	for _, old := range []struct {
+		pids   []int
+		signal syscall.Signal
+	}{
+		{b.settings.Finish, syscall.SIGUSR1},
+		{b.settings.Terminate, syscall.SIGTERM},
+	} {
+		for _, pid := range process.Tell(old.pids, old.signal) {
+			b.report.Warningf("Process %d was not there to be signalled.", pid)
+		}
+	}
+	return true
+}
+
+// dropPrivileges changes the root directory and the user. Root's numbers count as not set.
+func (b *balancer) dropPrivileges() bool {
+	g := &b.cfg.Global
+	identity := process.Identity{Chroot: g.Chroot, UID: process.Unchanged, GID: process.Unchanged}
+	if g.UID > 0 {
+		identity.UID = g.UID
+	}
+	if g.GID > 0 {
+		identity.GID = g.GID
+	}
+	warning, err := identity.Assume()
+	if warning != nil {
+		b.report.Warningf("[%s.main()] Cannot %v.", programName, warning)
+	}
+	if err != nil {
+		b.report.Alertf("[%s.main()] Cannot %v.", programName, err)
+		return false
+	}
+	return true
+}
+
+// logPatience is how long the end of the process waits for log lines to leave.
+const logPatience = time.Second
+
+// serve obeys signals until the process is to end. Each timer runs at most once.
+func (b *balancer) serve() error {
+	var graceOver, hardStop <-chan time.Time
+	softStop := func() {
+		b.api.Close()
+		b.engine.SoftStop()
+		if after := b.cfg.Global.HardStopAfter; after > 0 {
+			hardStop = time.After(after)
+		}
+	}
+	for {
+		select {
+		case request := <-b.signals.C:
+			switch request.Event {
+			case process.Terminate:
+				b.die(request)
+			case process.SoftStop:
+				if b.stopping {
+					break
+				}
+				b.stopping = true
+				b.tell("STOPPING=1")
+				if grace := b.cfg.Global.Grace; grace > 0 {
+					b.event(logging.LevelWarning, "Scheduling a soft-stop in %d ms.", grace.Milliseconds())
+					graceOver = time.After(grace)
+					break
+				}
+				softStop()
+			case process.Pause:
+				b.engine.Pause()
+			case process.Resume:
+				b.engine.Resume()
+			case process.Dump:
+				b.dump()
+			case process.Collect:
+				debug.FreeOSMemory()
+			}
+		case <-graceOver:
+			softStop()
+		case <-hardStop:
+			b.event(logging.LevelWarning, "soft-stop running for too long, performing a hard-stop.")
+			b.engine.HardStop()
+		case <-b.engine.Done():
+			return nil
+		}
+	}
+}
+
+// event reports and logs something about the whole process.
+func (b *balancer) event(level int, format string, args ...any) {
+	b.report.Warningf(format, args...)
+	b.log.Send(&b.scratch, level, time.Now().UnixNano(), fmt.Appendf(nil, format, args...))
+}
+
+// dump reports the states of all servers; the engine logs them.
+func (b *balancer) dump() {
+	var text bytes.Buffer
+	b.engine.DumpState(&text)
+	for line := range strings.Lines(text.String()) {
+		b.report.Warningf("%s", strings.TrimSuffix(line, "\n"))
+	}
+}
+
+// die ends the process by the signal that asked for it. What was logged gets a moment to leave.
+func (b *balancer) die(request process.Request) {
+	late := time.AfterFunc(logPatience, func() { process.DieBy(request.Signal) })
+	defer late.Stop()
+	b.engine.Close()
+	b.log.Flush(logPatience)
+	process.DieBy(request.Signal)
+}
