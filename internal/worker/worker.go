@@ -73,10 +73,11 @@ const (
 	limited             // a maxconn is reached
 	resting             // descriptors or memory are short, or a rate limit is reached
 	paused
+	taken // resumed, but somebody else has the address
 	closed
 )
 
-// retryMs is how long a listener rests when the kernel has nothing left to give.
+// retryMs is how long a listener rests when the kernel has nothing left to give, or not its address.
 const retryMs = 100
 
 // Options say how a worker is built.
@@ -168,10 +169,10 @@ func (w *Worker) Discard() {
 func (w *Worker) ListenersClosed() bool { return w.unbound.Load() }
 
 // Pause stops accepting and refuses new connections, Resume takes it back.
-func (w *Worker) Pause() { w.order(orderPause) }
+func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
 
 // Resume makes paused listeners listen again.
-func (w *Worker) Resume() { w.order(orderResume) }
+func (w *Worker) Resume() { w.orderInstead(orderResume, orderPause) }
 
 // CloseListeners closes the listeners for good; sessions go on.
 func (w *Worker) CloseListeners() { w.order(orderStop) }
@@ -187,6 +188,13 @@ func (w *Worker) LimitsFreed() { w.order(orderLimits) }
 
 func (w *Worker) order(o uint32) {
 	w.orders.Or(o)
+	w.wake()
+}
+
+// orderInstead gives an order that takes back another one which was not obeyed yet.
+func (w *Worker) orderInstead(o, instead uint32) {
+	for old := w.orders.Load(); !w.orders.CompareAndSwap(old, old&^instead|o); old = w.orders.Load() {
+	}
 	w.wake()
 }
 
