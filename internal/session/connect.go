@@ -139,7 +139,7 @@ func (t *Table) dial(id uint32, s *Session) bool {
 		}
 		return t.connectFailed(id, s)
 	}
-	if e := t.Epoll.Add(fd, netio.Readable|netio.Writable|netio.PeerClosed|netio.Edge, Word(KindServer, id, t.slots.Gen(id), s.attempt)); e != 0 {
+	if e := t.Epoll.Add(fd, sessionEvents, Word(KindServer, id, t.slots.Gen(id), s.attempt)); e != 0 {
 		t.complain(be, e)
 		s.flags |= noResource
 		return t.connectFailed(id, s)
@@ -215,6 +215,9 @@ func (t *Table) established(id uint32, s *Session, events uint32) {
 	}
 	if events&netio.PeerClosed != 0 {
 		sv.flags |= readable | peerClosed
+	}
+	if events&netio.Urgent != 0 {
+		s.sentUrgent(server)
 	}
 	if p.LogASAP {
 		t.log(s, true)
@@ -309,11 +312,14 @@ func (t *Table) clientEvent(id uint32, s *Session, events uint32) {
 	if events&(netio.Readable|netio.PeerClosed|netio.Hangup|netio.Failure) != 0 {
 		c.flags |= readable
 	}
-	if events&netio.PeerClosed == 0 || c.flags&peerClosed != 0 {
+	if events&netio.Urgent != 0 {
+		s.sentUrgent(client)
+	}
+	reset := events&netio.Failure != 0
+	if events&netio.PeerClosed == 0 || c.flags&peerClosed != 0 && !(reset && s.state == stateQueued) {
 		return
 	}
 	c.flags |= peerClosed
-	reset := events&netio.Failure != 0
 	be := t.Proxies[s.be]
 	silent := false
 	if !reset {

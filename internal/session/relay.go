@@ -17,7 +17,8 @@ import (
 //     memory is therefore one buffer or one pipe per direction at most, and usually none, because the
 //     shared buffer of the worker is empty again before the call returns.
 //   - A short read means that the socket is empty: the next byte raises a new edge. Only a FIN that was
-//     announced together with the data does not, so the read goes on when peerClosed is set.
+//     announced together with the data does not, nor do bytes behind urgent data, so the read goes on
+//     when peerClosed or urgent is set.
 //   - One piece a round. A stream that filled the piece goes to the run queue: other sessions get their
 //     turn, and meanwhile its next piece grows.
 //   - EOF and errors travel behind the data. A reset is passed on as a reset, after the bytes that came
@@ -111,7 +112,7 @@ func (t *Table) copy(s *Session, d int) (again bool) {
 		if full {
 			return m == n
 		}
-		if from.flags&peerClosed == 0 {
+		if from.flags&(peerClosed|urgent) == 0 {
 			from.flags &^= readable
 			return false
 		}
@@ -148,8 +149,17 @@ func (t *Table) flush(s *Session, d int) bool {
 	}
 	t.bufs.put(f.buf)
 	f.buf = 0
-	to.blocked = sched.Never
+	t.unblocked(s, 1-d)
 	return true
+}
+
+// unblocked notes that side d took all that waited for it. Nothing was read from the other side
+// meanwhile, so its clock starts anew.
+func (t *Table) unblocked(s *Session, d int) {
+	if s.side[d].blocked != sched.Never {
+		s.side[d].blocked = sched.Never
+		s.side[1-d].last = t.Clock.Now()
+	}
 }
 
 // arrived counts bytes read from side d; they keep that side alive.

@@ -44,6 +44,7 @@ const (
 	atEOF                        // nothing more will be read from this side
 	shutDone                     // FIN was sent to this side
 	broken                       // this side was reset or cannot be written
+	urgent                       // it sent urgent data, at which reads stop short
 )
 
 // side is one socket of a session.

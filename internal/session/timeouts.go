@@ -107,17 +107,19 @@ func (t *Table) expire(id uint32, s *Session) {
 // gets a FIN behind the data and may still answer. A side that takes nothing ends the session. The
 // client is looked at first, and both before either is acted upon.
 func (t *Table) expireRelay(id uint32, s *Session, now sched.Tick) {
-	var due [2]bool
+	var due, stuck [2]bool
 	for d := range due {
 		at := t.sideExpiry(s, d)
 		due[d] = at != sched.Never && !now.Before(at)
+		since := s.side[d].blocked
+		stuck[d] = due[d] && since != sched.Never && !now.Before(addMs(since, t.sideTimeout(s, d)))
 	}
 	for d := range due {
 		if !due[d] {
 			continue
 		}
 		s.fail([2]byte{'c', 's'}[d])
-		if s.side[d].blocked != sched.Never {
+		if stuck[d] {
 			s.flags |= resetSides
 			t.end(id, s)
 			return

@@ -120,6 +120,14 @@ func New(sh *session.Shared, o Options) (w *Worker, err error) {
 	}, nil
 }
 
+// CPU is the CPU that the worker is pinned to, if it is one.
+func (w *Worker) CPU() (cpu int, ok bool) {
+	if len(w.cpus) != 1 {
+		return 0, false
+	}
+	return w.cpus[0], true
+}
+
 // AddListener gives the worker a listener to own; before Start only. The backlog is what it listens
 // with again after a pause.
 func (w *Worker) AddListener(l *session.Listener, backlog int) {
