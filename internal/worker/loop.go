@@ -251,7 +251,10 @@ func (w *Worker) closeListeners() {
 		w.unwatch(i, closed)
 		netio.Close(l.FD)
 	}
-	w.unbound.Store(true)
+	if !w.closedListeners {
+		w.closedListeners = true
+		close(w.unbound)
+	}
 }
 
 func (w *Worker) close() {

@@ -33,7 +33,8 @@ type Worker struct {
 	watched  []watchState // by listener
 	retryAt  sched.Tick   // when listeners that rest are watched again
 
-	yieldedNs int64 // when the scheduler was last called
+	yieldedNs       int64 // when the scheduler was last called
+	closedListeners bool
 
 	sleeping atomic.Bool
 	orders   atomic.Uint32
@@ -44,7 +45,7 @@ type Worker struct {
 		waiting atomic.Bool
 		list    []Grant
 	}
-	unbound atomic.Bool // the listeners are closed
+	unbound chan struct{} // closed with the listeners
 	done    chan struct{}
 }
 
@@ -109,15 +110,16 @@ func New(sh *session.Shared, o Options) (w *Worker, err error) {
 	}
 	clock := sched.NewClock()
 	return &Worker{
-		ID:     o.ID,
-		Table:  session.NewTable(sh, uint16(o.ID), ep, clock),
-		epoll:  ep,
-		clock:  clock,
-		events: make([]netio.Event, o.MaxEvents),
-		cpus:   o.CPUs,
-		waker:  waker,
-		grants: sched.NewMailbox[Grant](o.Mailbox),
-		done:   make(chan struct{}),
+		ID:      o.ID,
+		Table:   session.NewTable(sh, uint16(o.ID), ep, clock),
+		epoll:   ep,
+		clock:   clock,
+		events:  make([]netio.Event, o.MaxEvents),
+		cpus:    o.CPUs,
+		waker:   waker,
+		grants:  sched.NewMailbox[Grant](o.Mailbox),
+		unbound: make(chan struct{}),
+		done:    make(chan struct{}),
 	}, nil
 }
 
@@ -165,8 +167,8 @@ func (w *Worker) Discard() {
 	close(w.done)
 }
 
-// ListenersClosed reports whether CloseListeners has been obeyed.
-func (w *Worker) ListenersClosed() bool { return w.unbound.Load() }
+// ListenersClosed is closed when CloseListeners has been obeyed.
+func (w *Worker) ListenersClosed() <-chan struct{} { return w.unbound }
 
 // Pause stops accepting and refuses new connections, Resume takes it back.
 func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
