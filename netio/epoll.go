@@ -13,6 +13,7 @@ const (
 	Readable   = unix.EPOLLIN
 	Writable   = unix.EPOLLOUT
 	PeerClosed = unix.EPOLLRDHUP // the peer will send no more
+	Urgent     = unix.EPOLLPRI   // TCP urgent data; reads stop short at it, and a splice does not get past it
 	Hangup     = unix.EPOLLHUP   // both directions are closed
 	Failure    = unix.EPOLLERR
 	Edge       = unix.EPOLLET

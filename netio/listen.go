@@ -20,6 +20,8 @@ type ListenOptions struct {
 	MSS         int  // TCP_MAXSEG
 	DeferAccept bool // TCP_DEFER_ACCEPT, one second
 	FastOpen    bool
+	BindCPU     bool // prefer connections whose SYN arrived on CPU (SO_INCOMING_CPU, in a group since Linux 6.2)
+	CPU         int
 
 	// UNIX sockets only.
 	Mode     int // permissions; -1: as umask gives
@@ -73,6 +75,7 @@ func setListenOptions(fd, family int, o *ListenOptions) error {
 		{o.Transparent && family == unix.AF_INET6, "IPV6_TRANSPARENT", unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1},
 		{o.MSS > 0, "TCP_MAXSEG", unix.IPPROTO_TCP, unix.TCP_MAXSEG, o.MSS},
 		{o.DeferAccept, "TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1},
+		{o.BindCPU, "SO_INCOMING_CPU", unix.SOL_SOCKET, unix.SO_INCOMING_CPU, o.CPU},
 		{o.FastOpen, "TCP_FASTOPEN", unix.IPPROTO_TCP, unix.TCP_FASTOPEN, max(o.Backlog, 1)},
 	} {
 		if !s.when {

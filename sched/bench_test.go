@@ -27,6 +27,10 @@ func BenchmarkHeap(b *testing.B) {
 	benchmarkQueue(b, func() timerQueue { return newHeapTimers() })
 }
 
+func BenchmarkBtree(b *testing.B) {
+	benchmarkQueue(b, func() timerQueue { return newBtreeTimers() })
+}
+
 func BenchmarkWheel(b *testing.B) {
 	benchmarkQueue(b, func() timerQueue { return newWheelTimers(benchNow) })
 }

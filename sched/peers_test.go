@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// timerQueue is what Timers is compared by with the two usual ways to keep timers.
+// timerQueue is what Timers is compared by with the usual ways to keep timers.
 type timerQueue interface {
 	Grow(n uint32)
 	Schedule(id uint32, at Tick)
@@ -266,7 +266,7 @@ func (w *wheelTimers) cascade() {
 func TestPeersAgree(t *testing.T) {
 	const ids = 300
 	timers, now := NewTimers(), Tick(1<<32-100_000)
-	peers := map[string]timerQueue{"heap": newHeapTimers(), "wheel": newWheelTimers(now)}
+	peers := map[string]timerQueue{"heap": newHeapTimers(), "btree": newBtreeTimers(), "wheel": newWheelTimers(now)}
 	timers.Grow(ids)
 	timers.Expire(now)
 	for _, p := range peers {

@@ -169,7 +169,7 @@ listen penstock
 		}
 		fmt.Fprintf(&b, "    bind %s\n", address)
 	}
-	b.WriteString("    balance roundrobin\n")
+	b.WriteString("    balance roundrobin\n    option redispatch\n")
 	number := 0
 	for address := range strings.SplitSeq(s.To, ",") {
 		if !plainAddress(address) {

@@ -176,7 +176,7 @@ func TestGenerate(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, sections, _ := strings.Cut(got, "listen penstock\n")
-	want := "    bind :3307\n    bind [::1]:3307\n    balance roundrobin\n    server s1 10.0.0.1:3306\n    server s2 db2:3306\n"
+	want := "    bind :3307\n    bind [::1]:3307\n    balance roundrobin\n    option redispatch\n    server s1 10.0.0.1:3306\n    server s2 db2:3306\n"
 	if diff := cmp.Diff(want, sections); diff != "" {
 		t.Error(diff)
 	}

@@ -50,6 +50,7 @@ var globalKeywords = map[string]globalKeyword{
 	"group":                              {class: Implemented, parse: parseGroup},
 	"gid":                                {class: Implemented, parse: parseGroup},
 	"pidfile":                            {class: Implemented, parse: parsePidFile},
+	"steer":                              {class: Implemented, parse: parseSteer},
 	"nbthread":                           {class: Implemented, parse: parseNbThread},
 	"thread-groups":                      {class: Implemented, parse: parseThreadGroups},
 	"stats":                              {class: Implemented, parse: parseGlobalStats},
@@ -123,6 +124,23 @@ func globalFlag(field func(*Global) *bool, value bool) globalKeyword {
 			*field(&p.cfg.Global) = value == (s.mod != modNo)
 		}
 	}}
+}
+
+// parseSteer reads a keyword that HAProxy does not have.
+func parseSteer(p *parser, s *stmt) {
+	if p.tooMany(s, 1, 1) {
+		return
+	}
+	switch s.arg(1) {
+	case "hash":
+		p.cfg.Global.Steer = SteerHash
+	case "cpu":
+		p.cfg.Global.Steer = SteerCPU
+	case "ebpf":
+		p.alert(s, 1, codeNotImplemented, "'steer ebpf' is not implemented yet.")
+	default:
+		p.alert(s, 1, codeInvalidValue, "'%s' only supports 'hash' and 'cpu' (got '%s').", s.keyword(), s.arg(1))
+	}
 }
 
 // globalInt reads a number as HAProxy does: what is not a number counts as 0. Values below least

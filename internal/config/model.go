@@ -47,6 +47,7 @@ type Global struct {
 	ZeroWarning  bool
 	Quiet        bool
 	BusyPolling  bool
+	Steer        Steer // how a new connection finds its worker
 	Node         string
 	Description  string
 	LocalPeer    string
@@ -84,6 +85,15 @@ const (
 	PathConfig                     // the directory of the configuration file
 	PathParent                     // the directory above that
 	PathOrigin                     // a directory named in the configuration
+)
+
+// Steer is how the kernel chooses the worker of a new connection. The keyword is Penstock's own.
+type Steer uint8
+
+// The ways of steering.
+const (
+	SteerHash Steer = iota // by a hash of the addresses
+	SteerCPU               // by the CPU that received the SYN
 )
 
 // CPUMap is one cpu-map line: thread numbers (from 1) and the CPUs they may use.

@@ -89,6 +89,8 @@ func (e *Engine) bind(p *config.Proxy, b *config.Bind, a *config.Address, proto 
 	if a.Kind == config.AddrTCP && options.ReusePort {
 		for _, w := range workers {
 			l := proto
+			options.CPU, options.BindCPU = w.CPU()
+			options.BindCPU = options.BindCPU && g.Steer == config.SteerCPU
 			sa := netio.SockaddrFrom(netip.AddrPortFrom(a.IP, uint16(a.Port)))
 			fd, err := netio.Listen(&sa, "", &options)
 			if err != nil {

@@ -23,13 +23,14 @@ func (e *Engine) logProxy(p *session.Proxy, level int, format string, args ...an
 // complain reports that the kernel has no more of something. Workers call it, at most once a second each.
 func (e *Engine) complain(p *session.Proxy, errno netio.Errno) {
 	e.complaints.Add(1)
-	text := ""
+	text, level := "", logging.LevelEmerg
 	switch {
 	case errors.Is(errno, netio.EMFILE):
 		text = fmt.Sprintf("Proxy %s reached process FD limit (actconn=%d). Please check 'ulimit-n' and restart.", p.Name, e.shared.Conns.Current())
 	case errors.Is(errno, netio.ENFILE):
 		text = fmt.Sprintf("Proxy %s reached system FD limit (actconn=%d). Please check system tunables.", p.Name, e.shared.Conns.Current())
 	case errors.Is(errno, netio.EADDRNOTAVAIL), errors.Is(errno, netio.EADDRINUSE), errors.Is(errno, netio.EAGAIN):
+		level = logging.LevelErr
 		text = fmt.Sprintf("Connect() failed for backend %s: no free ports.", p.Name)
 	case errors.Is(errno, netio.ENOMEM), errors.Is(errno, netio.ENOBUFS):
 		text = fmt.Sprintf("Proxy %s reached system memory limit (actconn=%d). Please check system tunables.", p.Name, e.shared.Conns.Current())
@@ -40,7 +41,7 @@ func (e *Engine) complain(p *session.Proxy, errno netio.Errno) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.opt.Report.Alertf("%s", text)
-		e.logProxy(p, logging.LevelEmerg, "%s", text)
+		e.logProxy(p, level, "%s", text)
 	}()
 }
 

@@ -39,20 +39,41 @@ func (t *Table) end(id uint32, s *Session) {
 	t.giveLimits(p, l)
 }
 
-// closeSides closes both sockets. A session that ended by a reset resets the side that survived; a client
+// closeSides closes both sockets. A session that ended by a reset resets the side that survived; a side
 // that has not yet taken all that was sent to it gets its bytes and a FIN instead.
 func (t *Table) closeSides(p *Proxy, s *Session) {
-	c, sv := &s.side[client], &s.side[server]
-	reset := s.flags&resetSides != 0
-	if p.NoLinger || reset && c.flags&broken == 0 && netio.Unsent(int(c.fd)) == 0 {
-		netio.SetLinger0(int(c.fd))
+	noLinger := [2]bool{client: p.NoLinger}
+	if s.be >= 0 {
+		noLinger[server] = t.Proxies[s.be].NoLingerServer || s.state == stateConnecting
 	}
-	netio.Close(int(c.fd))
-	if sv.fd < 0 {
-		return
+	for d := range s.side {
+		sd := &s.side[d]
+		if sd.fd < 0 {
+			continue
+		}
+		fd := int(sd.fd)
+		switch {
+		case noLinger[d]:
+			netio.SetLinger0(fd)
+		case s.flags&resetSides == 0 || sd.flags&broken != 0:
+		case netio.Unsent(fd) == 0:
+			netio.SetLinger0(fd)
+		default:
+			t.discard(fd)
+		}
+		netio.Close(fd)
 	}
-	if s.be >= 0 && t.Proxies[s.be].NoLingerServer || reset && sv.flags&broken == 0 || s.state == stateConnecting {
-		netio.SetLinger0(int(sv.fd))
-	}
-	netio.Close(int(sv.fd))
 }
+
+// discard reads away what a side has sent. The kernel answers the close of a socket that holds unread
+// bytes with a reset, and drops what was still to be sent.
+func (t *Table) discard(fd int) {
+	for range discardReads {
+		if n, e := netio.Recv(fd, t.shared); e != 0 || n <= 0 {
+			return
+		}
+	}
+}
+
+// discardReads bounds the work for a side that sends faster than it is read.
+const discardReads = 64

@@ -5,6 +5,11 @@ import (
 	"github.com/penstock/penstock/sched"
 )
 
+// sessionEvents is what the sockets of sessions are registered for. A client is registered without
+// netio.Writable first, because that would be reported at once, and most clients take all that is ever
+// sent to them; see full.
+const sessionEvents = netio.Readable | netio.Writable | netio.PeerClosed | netio.Urgent | netio.Edge
+
 // Event handles a readiness report of one side of a session. Reports of a slot's earlier life, or of a
 // server socket that was replaced, are recognised by their word and dropped.
 func (t *Table) Event(word uint64, events uint32) {
@@ -26,6 +31,9 @@ func (t *Table) Event(word uint64, events uint32) {
 		return
 	}
 	sd := &s.side[d]
+	if events&netio.Urgent != 0 {
+		s.sentUrgent(d)
+	}
 	if events&(netio.Readable|netio.PeerClosed|netio.Hangup|netio.Failure) != 0 {
 		sd.flags |= readable
 	}
@@ -35,21 +43,19 @@ func (t *Table) Event(word uint64, events uint32) {
 	if events&(netio.Writable|netio.Hangup|netio.Failure) != 0 {
 		sd.flags |= writable
 	}
-	if events&netio.Failure != 0 && sd.flags&(atEOF|broken) == atEOF {
-		t.brokenAfterEOF(s, d)
+	if events&netio.Failure != 0 && sd.flags&atEOF != 0 && !s.flow[1-d].done {
+		// No read will find this reset, and a write perhaps never comes.
+		t.current = id
+		t.writeFailed(s, 1-d)
 	}
 	t.relay(id, s)
 }
 
-// brokenAfterEOF handles the reset of a side that had already closed its direction: no read will find it.
-func (t *Table) brokenAfterEOF(s *Session, d int) {
-	if netio.SocketError(int(s.side[d].fd)) == 0 {
-		return
-	}
-	s.fail(causeOf(d))
-	s.flags |= resetSides
-	s.side[d].flags |= broken
-	t.drop(s, 1-d)
+// sentUrgent makes the direction that reads from side d copy, and read until nothing is left: urgent
+// data does not end the stream, but every call that reads it. The urgent byte itself is lost.
+func (s *Session) sentUrgent(d int) {
+	s.flow[d].mode = modeCopyOnly
+	s.side[d].flags |= urgent
 }
 
 // connectEvent handles the report that a connection attempt is decided.

@@ -17,7 +17,8 @@ import (
 //     memory is therefore one buffer or one pipe per direction at most, and usually none, because the
 //     shared buffer of the worker is empty again before the call returns.
 //   - A short read means that the socket is empty: the next byte raises a new edge. Only a FIN that was
-//     announced together with the data does not, so the read goes on when peerClosed is set.
+//     announced together with the data does not, nor do bytes behind urgent data, so the read goes on
+//     when peerClosed or urgent is set.
 //   - One piece a round. A stream that filled the piece goes to the run queue: other sessions get their
 //     turn, and meanwhile its next piece grows.
 //   - EOF and errors travel behind the data. A reset is passed on as a reset, after the bytes that came
@@ -105,13 +106,13 @@ func (t *Table) copy(s *Session, d int) (again bool) {
 		if m < n {
 			f.buf = t.bufs.get()
 			f.off, f.end = 0, uint32(copy(t.bufs.at(f.buf), t.shared[m:n]))
-			to.flags &^= writable
+			t.full(s, 1-d)
 			to.blocked = t.Clock.Now()
 		}
 		if full {
 			return m == n
 		}
-		if from.flags&peerClosed == 0 {
+		if from.flags&(peerClosed|urgent) == 0 {
 			from.flags &^= readable
 			return false
 		}
@@ -140,7 +141,7 @@ func (t *Table) flush(s *Session, d int) bool {
 		t.sent(s, 1-d, m)
 	}
 	if f.off < f.end {
-		to.flags &^= writable
+		t.full(s, 1-d)
 		if e == 0 {
 			to.blocked = t.Clock.Now()
 		}
@@ -148,8 +149,31 @@ func (t *Table) flush(s *Session, d int) bool {
 	}
 	t.bufs.put(f.buf)
 	f.buf = 0
-	to.blocked = sched.Never
+	t.unblocked(s, 1-d)
 	return true
+}
+
+// full notes that side d takes nothing more for now, and sees to it that epoll tells when it does. The
+// change of a registration looks at the socket anew, so room that came meanwhile is reported too.
+func (t *Table) full(s *Session, d int) {
+	sd := &s.side[d]
+	if sd.flags&watched == 0 {
+		if t.Epoll.Mod(int(sd.fd), sessionEvents, Word(KindClient, t.current, t.slots.Gen(t.current), 0)) != 0 {
+			t.ready.Push(t.current) // without a report, the next round tries
+			return
+		}
+		sd.flags |= watched
+	}
+	sd.flags &^= writable
+}
+
+// unblocked notes that side d took all that waited for it. Nothing was read from the other side
+// meanwhile, so its clock starts anew.
+func (t *Table) unblocked(s *Session, d int) {
+	if s.side[d].blocked != sched.Never {
+		s.side[d].blocked = sched.Never
+		s.side[1-d].last = t.Clock.Now()
+	}
 }
 
 // arrived counts bytes read from side d; they keep that side alive.
@@ -176,7 +200,8 @@ func (t *Table) readEnded(s *Session, d int, e netio.Errno) {
 	case netio.EAGAIN:
 		from.flags &^= readable
 		return
-	case netio.EINTR:
+	case netio.EINTR: // nothing is known, and no edge will follow
+		t.ready.Push(t.current)
 		return
 	case 0:
 		from.flags |= atEOF

@@ -51,8 +51,11 @@ func (t *Table) splice(s *Session, d int) (again bool) {
 	n, e := netio.Splice(int(from.fd), int(p.W), t.pipes.Size())
 	if n <= 0 || e != 0 {
 		t.pipes.Put(h)
-		if e == netio.EINVAL {
+		switch e {
+		case netio.EINVAL:
 			f.mode = modeCopyOnly
+			return t.copy(s, d)
+		case 0: // the end, or urgent data: a read tells
 			return t.copy(s, d)
 		}
 		t.readEnded(s, d, e)
@@ -77,29 +80,32 @@ func (t *Table) calmStream(f *flow, n int) {
 	}
 }
 
-// drain empties the pipe into the target, and reports whether it is empty.
+// drain empties the pipe into the target, and reports whether it is empty. Only EAGAIN says that the
+// target is full: a splice also stops short when a signal is pending, and no edge would follow that.
 func (t *Table) drain(s *Session, d int) bool {
 	f, to := &s.flow[d], &s.side[1-d]
 	p := t.pipes.At(f.pipe)
-	m, e := netio.Splice(int(p.R), int(to.fd), int(p.Data))
-	if e != 0 && e != netio.EAGAIN {
-		t.writeFailed(s, d)
-		return false
-	}
-	if e == 0 {
-		p.Data -= int32(m)
-		t.sent(s, 1-d, m)
-		t.splicedOut.Store(t.splicedOut.Load() + uint64(m))
-	}
-	if p.Data > 0 {
-		to.flags &^= writable
-		if e == 0 || to.blocked == sched.Never {
-			to.blocked = t.Clock.Now()
+	for moved := false; p.Data > 0; moved = true {
+		m, e := netio.Splice(int(p.R), int(to.fd), int(p.Data))
+		switch e {
+		case 0:
+			p.Data -= int32(m)
+			t.sent(s, 1-d, m)
+			t.splicedOut.Store(t.splicedOut.Load() + uint64(m))
+		case netio.EINTR:
+		case netio.EAGAIN:
+			t.full(s, 1-d)
+			if moved || to.blocked == sched.Never {
+				to.blocked = t.Clock.Now()
+			}
+			return false
+		default:
+			t.writeFailed(s, d)
+			return false
 		}
-		return false
 	}
 	t.pipes.Put(f.pipe)
 	f.pipe = 0
-	to.blocked = sched.Never
+	t.unblocked(s, 1-d)
 	return true
 }

@@ -8,14 +8,37 @@ import "github.com/penstock/penstock/sched"
 // stores a date in the side; when the node comes due the real expiry is computed, and the node moves if
 // it lies ahead. It is scheduled anew only when the set of running timeouts changes.
 //
+// A node that lies a second or more ahead is put at the next multiple of 16 ms. A timeout may so end up
+// to 15 ms late, never early, and in return the dates of a million sessions are a few thousand different
+// ones, whose places in the tree stay in the cache, and a worker wakes once for many of them.
+//
 // In the relay each side has one timeout, which bounds two waits: for a byte from that side, as long
 // as we would take one, and for that side to take the bytes that wait for it.
 
-// arm makes sure that the timer comes due no later than the nearest expiry.
+// arm makes sure that the timer comes due at the nearest expiry, or as soon after it as coarse allows.
 func (t *Table) arm(id uint32, s *Session) {
 	if at := t.expiry(s); at != sched.Never {
-		t.timers.Schedule(id, at)
+		t.timers.Schedule(id, coarse(t.Clock.Now(), at))
 	}
+}
+
+// Nodes from coarseFromMs ahead stand at multiples of coarseMs, a power of two.
+const (
+	coarseFromMs = 1000
+	coarseMs     = 16
+)
+
+// coarse is the date of the node for an expiry: the expiry itself or, when it is far enough ahead, the
+// next multiple of coarseMs.
+func coarse(now, at sched.Tick) sched.Tick {
+	if at.Sub(now) < coarseFromMs {
+		return at
+	}
+	at = (at + coarseMs - 1) &^ (coarseMs - 1)
+	if at == sched.Never {
+		at++
+	}
+	return at
 }
 
 // expiry is the nearest expiry of a session.
@@ -84,17 +107,19 @@ func (t *Table) expire(id uint32, s *Session) {
 // gets a FIN behind the data and may still answer. A side that takes nothing ends the session. The
 // client is looked at first, and both before either is acted upon.
 func (t *Table) expireRelay(id uint32, s *Session, now sched.Tick) {
-	var due [2]bool
+	var due, stuck [2]bool
 	for d := range due {
 		at := t.sideExpiry(s, d)
 		due[d] = at != sched.Never && !now.Before(at)
+		since := s.side[d].blocked
+		stuck[d] = due[d] && since != sched.Never && !now.Before(addMs(since, t.sideTimeout(s, d)))
 	}
 	for d := range due {
 		if !due[d] {
 			continue
 		}
 		s.fail([2]byte{'c', 's'}[d])
-		if s.side[d].blocked != sched.Never {
+		if stuck[d] {
 			s.flags |= resetSides
 			t.end(id, s)
 			return

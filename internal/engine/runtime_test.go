@@ -1,0 +1,317 @@
+package engine
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	churnRounds  = flag.Int("churn-rounds", 2, "how many times TestChurn measures with and without")
+	churnWindow  = flag.Duration("churn-window", 300*time.Millisecond, "how long it measures each time")
+	churnCollect = flag.Duration("churn-collect", 0, "how often TestChurn collects the heap, besides what its growth asks for")
+	stopRounds   = flag.Int("stop-rounds", 30, "how many times TestStopTheWorld stops the world in each way")
+)
+
+// stops are the ways in which the rest of the process stops the world, or reads what the runtime counts.
+var stops = []struct {
+	name string
+	stop func()
+}{
+	{"runtime.GC", runtime.GC},
+	{"ReadMemStats", func() { var m runtime.MemStats; runtime.ReadMemStats(&m) }},
+	{"ReadGCStats", func() { var s debug.GCStats; debug.ReadGCStats(&s) }},
+	{"all stacks", func() { runtime.Stack(make([]byte, 1<<16), true) }},
+	{"metrics", func() {
+		var samples []metrics.Sample
+		for _, d := range metrics.All() {
+			samples = append(samples, metrics.Sample{Name: d.Name})
+		}
+		metrics.Read(samples)
+	}},
+}
+
+// The world stops while the workers are busy with round trips, busy with streams, or blocked in the kernel.
+// Should it not, nothing of this process would run any more: the process of the load aborts it then. The
+// same load around the workers shows what part of the time is the machine's.
+func TestStopTheWorld(t *testing.T) {
+	defer restoreRuntime()()
+	for _, state := range []struct {
+		name           string
+		trips, streams int
+	}{
+		{"blocked", 0, 0},
+		{"round trips", 16, 0},
+		{"streams", 0, 2},
+		{"both", 8, 2},
+	} {
+		for _, through := range []bool{false, true} {
+			name := state.name + "/direct"
+			if through {
+				name = state.name + "/workers"
+			}
+			t.Run(name, func(t *testing.T) {
+				const workers = 2
+				l := mustLoad(t)
+				addr := l.server
+				if through {
+					addr = mustProxy(t, workers, l.server)
+				}
+				runtime.GOMAXPROCS(workers + 2)
+				l.order("dial %s %d %d", addr, state.trips, state.streams)
+				stopTheWorld(t, l, state.trips > 0)
+			})
+		}
+	}
+}
+
+// stopTheWorld stops the world under the load again and again, and logs how long it took.
+func stopTheWorld(t *testing.T, l *load, trips bool) {
+	l.order("guard 60000")
+	before := readPauses()
+	took := make([][]time.Duration, len(stops))
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for range *stopRounds {
+			for i, s := range stops {
+				began := time.Now()
+				s.stop()
+				took[i] = append(took[i], time.Since(began))
+			}
+		}
+	}()
+	made := 0
+	for running := true; running; {
+		select {
+		case <-stopped:
+			running = false
+		default:
+			made += l.run(50 * time.Millisecond).trips
+			l.order("guard 60000")
+		}
+	}
+	w := l.run(50 * time.Millisecond) // the workers go on
+	if trips && (made == 0 || w.trips == 0) {
+		t.Errorf("%d round trips while the world stopped, %d afterwards", made, w.trips)
+	}
+	after := readPauses()
+	for i, name := range pauseNames {
+		n, p50, p99 := after[i].since(before[i])
+		t.Logf("%-36s %5d  p50 %8v  p99 %8v", name, n, p50, p99)
+	}
+	for i, s := range stops {
+		slices.Sort(took[i])
+		t.Logf("%-36s %5d  p50 %8v  p99 %8v", s.name, len(took[i]), percentile(took[i], 0.5), percentile(took[i], 0.99))
+	}
+}
+
+// restoreRuntime keeps what an engine sets for the process.
+func restoreRuntime() func() {
+	procs, percent := runtime.GOMAXPROCS(0), debug.SetGCPercent(100)
+	debug.SetGCPercent(percent)
+	return func() {
+		runtime.GOMAXPROCS(procs)
+		debug.SetGCPercent(percent)
+	}
+}
+
+func percentile(sorted []time.Duration, p float64) time.Duration {
+	return sorted[int(p*float64(len(sorted)-1))]
+}
+
+// pauseNames are the runtime's histograms of how long the world took to stop, and was stopped in all.
+var pauseNames = []string{
+	"/sched/pauses/stopping/gc:seconds",
+	"/sched/pauses/stopping/other:seconds",
+	"/sched/pauses/total/gc:seconds",
+	"/sched/pauses/total/other:seconds",
+}
+
+type pauses struct {
+	counts  []uint64
+	buckets []float64
+}
+
+func readPauses() []pauses {
+	samples := make([]metrics.Sample, len(pauseNames))
+	for i, name := range pauseNames {
+		samples[i].Name = name
+	}
+	metrics.Read(samples)
+	read := make([]pauses, len(samples))
+	for i, s := range samples {
+		h := s.Value.Float64Histogram()
+		read[i] = pauses{slices.Clone(h.Counts), h.Buckets}
+	}
+	return read
+}
+
+// since gives the number and the percentiles, as the upper ends of their buckets, of what came after before.
+func (p pauses) since(before pauses) (n uint64, p50, p99 time.Duration) {
+	counts := slices.Clone(p.counts)
+	for i := range counts {
+		counts[i] -= before.counts[i]
+		n += counts[i]
+	}
+	at := func(share float64) time.Duration {
+		left := uint64(math.Ceil(share * float64(n)))
+		for i, c := range counts {
+			if left <= c {
+				return time.Duration(p.buckets[i+1] * float64(time.Second))
+			}
+			left -= c
+		}
+		return 0
+	}
+	return n, at(0.5), at(0.99)
+}
+
+// The control plane of a large configuration, as far as its garbage is concerned.
+const (
+	churnChecks   = 10_000
+	checkInterval = 2 * time.Second
+	dumpInterval  = 100 * time.Millisecond
+	churnProxies  = 1000
+)
+
+// churn runs 10,000 checks, each a goroutine that every two seconds makes the garbage of a connection, a request and
+// an answer and keeps the last one, and ten dumps of the statistics of 1,000 proxies a second, until stop is called.
+func churn() (stop func()) {
+	quit := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range churnChecks {
+		all.Go(func() {
+			timer := time.NewTimer(checkInterval * time.Duration(i) / churnChecks)
+			defer timer.Stop()
+			var last []string
+			for {
+				select {
+				case <-quit:
+					runtime.KeepAlive(last)
+					return
+				case <-timer.C:
+				}
+				timer.Reset(checkInterval)
+				answer := make([]byte, 4096)
+				copy(answer, fmt.Sprintf("+PONG server %d at %v\r\n", i, time.Now()))
+				last = strings.Fields(string(answer[:64]))
+				last = append(last, string(answer[:512]))
+			}
+		})
+	}
+	all.Go(func() {
+		tick := time.NewTicker(dumpInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			var b strings.Builder
+			for p := range churnProxies {
+				fmt.Fprintf(&b, "proxy%d,server%d", p, p)
+				for field := range 90 {
+					fmt.Fprintf(&b, ",%d", field*p)
+				}
+				b.WriteByte('\n')
+			}
+			runtime.KeepAlive(b.String())
+		}
+	})
+	if *churnCollect > 0 {
+		all.Go(func() {
+			tick := time.NewTicker(*churnCollect)
+			defer tick.Stop()
+			for {
+				select {
+				case <-quit:
+					return
+				case <-tick.C:
+					runtime.GC()
+				}
+			}
+		})
+	}
+	return func() { close(quit); all.Wait() }
+}
+
+// Garbage of the control plane must not stop the workers: measured is the round trip with and without it, in turns.
+// The same around the workers shows what the garbage costs only because it takes the CPUs from everybody.
+// What fails the test is a round trip that does not come back as it was sent.
+func TestChurn(t *testing.T) {
+	defer restoreRuntime()()
+	for _, conns := range []int{1, 8} {
+		for _, through := range []bool{false, true} {
+			name := fmt.Sprintf("%d connections/direct", conns)
+			if through {
+				name = fmt.Sprintf("%d connections/worker", conns)
+			}
+			t.Run(name, func(t *testing.T) {
+				const workers = 1
+				l := mustLoad(t)
+				addr := l.server
+				if through {
+					addr = mustProxy(t, workers, l.server)
+				}
+				runtime.GOMAXPROCS(workers + 2)
+				debug.SetGCPercent(400)
+				l.order("dial %s %d 0", addr, conns)
+				l.run(*churnWindow / 2)
+				compareChurn(t, l)
+			})
+		}
+	}
+}
+
+// compareChurn logs what the garbage adds to the percentiles of the round trip.
+func compareChurn(t *testing.T, l *load) {
+	var base, added [3][]time.Duration
+	var collections, allocated uint64
+	withChurn := func() window {
+		var before, after runtime.MemStats
+		stop := churn()
+		defer stop()
+		runtime.ReadMemStats(&before)
+		w := l.run(*churnWindow)
+		runtime.ReadMemStats(&after)
+		collections += uint64(after.NumGC - before.NumGC)
+		allocated += after.TotalAlloc - before.TotalAlloc
+		return w
+	}
+	for round := range *churnRounds {
+		var quiet, busy window
+		if round%2 == 1 {
+			busy = withChurn()
+		}
+		runtime.GC()
+		quiet = l.run(*churnWindow)
+		if round%2 == 0 {
+			busy = withChurn()
+		}
+		if quiet.trips == 0 || busy.trips == 0 {
+			t.Fatalf("%d round trips without garbage, %d with", quiet.trips, busy.trips)
+		}
+		for i, pair := range [3][2]time.Duration{{quiet.p50, busy.p50}, {quiet.p99, busy.p99}, {quiet.p999, busy.p999}} {
+			base[i] = append(base[i], pair[0])
+			added[i] = append(added[i], pair[1]-pair[0])
+		}
+	}
+	t.Logf("%d rounds of %v, %d collections, %d MB of garbage a second", *churnRounds, *churnWindow, collections,
+		int(float64(allocated)/1e6/(churnWindow.Seconds()*float64(*churnRounds))))
+	for i, name := range []string{"p50", "p99", "p99.9"} {
+		slices.Sort(base[i])
+		slices.Sort(added[i])
+		t.Logf("%-6s %10v, with garbage %10v more (half of the rounds %v to %v)", name, percentile(base[i], 0.5),
+			percentile(added[i], 0.5), percentile(added[i], 0.25), percentile(added[i], 0.75))
+	}
+}
