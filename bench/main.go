@@ -59,7 +59,7 @@ func main() {
 	os.Exit(code)
 }
 
-// list is a flag that may be given several times, or once with commas.
+// list is a flag that may be given several times.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }
