@@ -17,6 +17,10 @@ type Rig struct {
 	// Exchange does that while it takes the same stream from the client.
 	Echo, Source, Exchange netip.AddrPort
 
+	// Echoes are more like Echo, the first. Proxies that close their server's connections leave each port in
+	// TIME_WAIT for a minute; those that share a server would search long for a free one, and pay for each other.
+	Echoes [16]netip.AddrPort
+
 	client   *Loop
 	server   *Loop // the client's, when they share a thread
 	exchange *exchange
@@ -51,22 +55,21 @@ func NewRig(client, server place.Party) (*Rig, error) {
 func (r *Rig) start(client, server place.Party) error {
 	r.exchange = &exchange{loop: r.server}
 	err := server.Do(func() error { // whose network the listeners and all that they accept belong to
-		for _, s := range []struct {
-			at     *netip.AddrPort
-			serve  role
-			events uint32
-		}{
-			{&r.Echo, &echo{r.server}, netio.Readable | netio.PeerClosed | netio.Edge},
-			{&r.Source, &source{r.server}, netio.Writable | netio.PeerClosed},
-			{&r.Exchange, r.exchange, netio.Readable | netio.Writable | netio.PeerClosed},
-		} {
-			sa, err := listen(r.server, server.Addr, s.serve, s.events)
-			if err != nil {
+		open := func(at *netip.AddrPort, serve role, events uint32) error {
+			sa, err := listen(r.server, server.Addr, serve, events)
+			*at = addrPort(&sa)
+			return err
+		}
+		for i := range r.Echoes {
+			if err := open(&r.Echoes[i], &echo{r.server}, netio.Readable|netio.PeerClosed|netio.Edge); err != nil {
 				return err
 			}
-			*s.at = addrPort(&sa)
 		}
-		return nil
+		r.Echo = r.Echoes[0]
+		if err := open(&r.Source, &source{r.server}, netio.Writable|netio.PeerClosed); err != nil {
+			return err
+		}
+		return open(&r.Exchange, r.exchange, netio.Readable|netio.Writable|netio.PeerClosed)
 	})
 	if err != nil {
 		return err

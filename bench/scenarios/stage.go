@@ -13,8 +13,9 @@ import (
 
 // stage is a placement with the client and the servers that are in it.
 type stage struct {
-	place place.Placement
-	rig   *load.Rig
+	place   place.Placement
+	rig     *load.Rig
+	proxies int // started so far
 }
 
 // stage is the one that a scenario is played on, made at need.
@@ -34,9 +35,10 @@ func (r *run) stage(s *Scenario) (*stage, error) {
 	return st, nil
 }
 
-// servers are what a proxy leads to on a stage, by the route's name.
+// servers are what the next proxy leads to on a stage, by the route's name.
 func (st *stage) servers() map[string]netip.AddrPort {
-	return map[string]netip.AddrPort{toEcho: st.rig.Echo, toSource: st.rig.Source, toExchange: st.rig.Exchange}
+	own := st.rig.Echoes[st.proxies%len(st.rig.Echoes)]
+	return map[string]netip.AddrPort{toEcho: own, toSource: st.rig.Source, toExchange: st.rig.Exchange}
 }
 
 // key names a process: each peer runs once for each configuration.
@@ -80,6 +82,7 @@ func (r *run) start(ctx context.Context, s *Scenario, p *peers.Peer, sessions in
 		return nil, err
 	}
 	servers := st.servers()
+	st.proxies++
 	if s.program != nil {
 		servers = r.backends.addrs
 	}
