@@ -103,11 +103,7 @@ func stopTheWorld(t *testing.T, l *load, trips bool) {
 	if trips && (made == 0 || w.trips == 0) {
 		t.Errorf("%d round trips while the world stopped, %d afterwards", made, w.trips)
 	}
-	after := readPauses()
-	for i, name := range pauseNames {
-		n, p50, p99 := after[i].since(before[i])
-		t.Logf("%-36s %5d  p50 %8v  p99 %8v", name, n, p50, p99)
-	}
+	logPauses(t, before)
 	for i, s := range stops {
 		slices.Sort(took[i])
 		t.Logf("%-36s %5d  p50 %8v  p99 %8v", s.name, len(took[i]), percentile(took[i], 0.5), percentile(took[i], 0.99))
@@ -134,6 +130,17 @@ var pauseNames = []string{
 	"/sched/pauses/stopping/other:seconds",
 	"/sched/pauses/total/gc:seconds",
 	"/sched/pauses/total/other:seconds",
+}
+
+// logPauses logs the pauses since before.
+func logPauses(t *testing.T, before []pauses) {
+	t.Helper()
+	after := readPauses()
+	for i, name := range pauseNames {
+		if n, p50, p99 := after[i].since(before[i]); n > 0 {
+			t.Logf("%-36s %5d  p50 %8v  p99 %8v", name, n, p50, p99)
+		}
+	}
 }
 
 type pauses struct {
@@ -281,6 +288,7 @@ func TestChurn(t *testing.T) {
 func compareChurn(t *testing.T, l *load, start func() (stop func())) {
 	var base, added [3][]time.Duration
 	var collections, allocated uint64
+	pausesBefore := readPauses()
 	withChurn := func() window {
 		var before, after runtime.MemStats
 		stop := start()
@@ -312,6 +320,7 @@ func compareChurn(t *testing.T, l *load, start func() (stop func())) {
 	}
 	t.Logf("%d rounds of %v; in this process %d collections, %d MB of garbage a second", *churnRounds, *churnWindow, collections,
 		int(float64(allocated)/1e6/(churnWindow.Seconds()*float64(*churnRounds))))
+	logPauses(t, pausesBefore)
 	for i, name := range []string{"p50", "p99", "p99.9"} {
 		slices.Sort(base[i])
 		slices.Sort(added[i])
