@@ -193,6 +193,9 @@ func (e *Engine) SoftStop() {
 	for _, w := range e.workers {
 		w.CloseListeners()
 	}
+	for _, w := range e.workers { // who reads that a proxy stopped will not connect to it any more
+		<-w.ListenersClosed()
+	}
 	for i, p := range e.cfg.Proxies {
 		if !p.Disabled {
 			sp := e.proxies[i]
@@ -212,9 +215,6 @@ func (e *Engine) awaitEnd() {
 	for range tick.C {
 		left := 0
 		for _, w := range e.workers {
-			if !w.ListenersClosed() {
-				left++
-			}
 			left += w.Table.Live()
 		}
 		if left == 0 {

@@ -7,4 +7,9 @@ import (
 	"github.com/penstock/penstock/internal/testutil"
 )
 
-func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		os.Exit(starve())
+	}
+	os.Exit(testutil.Main(m))
+}

@@ -150,7 +150,7 @@ func (t *Table) open(p *Proxy, l *Listener, fd int) {
 	if !t.assign(id, s) {
 		return
 	}
-	if e := t.Epoll.Add(fd, sessionEvents, Word(KindClient, id, t.slots.Gen(id), 0)); e != 0 {
+	if e := t.Epoll.Add(fd, sessionEvents&^netio.Writable, Word(KindClient, id, t.slots.Gen(id), 0)); e != 0 {
 		t.complain(p, e)
 		s.fail('R')
 		t.end(id, s)

@@ -120,7 +120,7 @@ func (t *Table) dial(id uint32, s *Session) bool {
 		s.flags |= noResource
 		return t.connectFailed(id, s)
 	}
-	s.side[server] = side{fd: int32(fd)}
+	s.side[server] = side{fd: int32(fd), flags: watched}
 	s.attempt++
 	if to.Family() != netio.FamilyUnix {
 		_ = srv.Options.Apply(fd) // an option that this kernel refuses was reported at start; the connection works without
@@ -207,7 +207,7 @@ func (t *Table) established(id uint32, s *Session, events uint32) {
 	s.connectMs = t.sinceAccept(s)
 	now := t.Clock.Now()
 	sv := &s.side[server]
-	sv.flags = writable
+	sv.flags = writable | watched
 	sv.last = now
 	s.side[client].last = now
 	if events&netio.Readable != 0 {
@@ -346,11 +346,12 @@ func (t *Table) clientEvent(id uint32, s *Session, events uint32) {
 // after is the date ms milliseconds from now, Never for 0.
 func (t *Table) after(ms uint32) sched.Tick { return addMs(t.Clock.Now(), ms) }
 
+// addMs is the first tick at which ms milliseconds have surely gone by since at, which was rounded down.
 func addMs(at sched.Tick, ms uint32) sched.Tick {
 	if ms == 0 {
 		return sched.Never
 	}
-	if at += sched.Tick(ms); at == sched.Never {
+	if at += sched.Tick(ms) + 1; at == sched.Never {
 		at++
 	}
 	return at

@@ -5,7 +5,9 @@ import (
 	"github.com/penstock/penstock/sched"
 )
 
-// sessionEvents is what the sockets of sessions are registered for.
+// sessionEvents is what the sockets of sessions are registered for. A client is registered without
+// netio.Writable first, because that would be reported at once, and most clients take all that is ever
+// sent to them; see full.
 const sessionEvents = netio.Readable | netio.Writable | netio.PeerClosed | netio.Urgent | netio.Edge
 
 // Event handles a readiness report of one side of a session. Reports of a slot's earlier life, or of a

@@ -106,7 +106,7 @@ func (t *Table) copy(s *Session, d int) (again bool) {
 		if m < n {
 			f.buf = t.bufs.get()
 			f.off, f.end = 0, uint32(copy(t.bufs.at(f.buf), t.shared[m:n]))
-			to.flags &^= writable
+			t.full(s, 1-d)
 			to.blocked = t.Clock.Now()
 		}
 		if full {
@@ -141,7 +141,7 @@ func (t *Table) flush(s *Session, d int) bool {
 		t.sent(s, 1-d, m)
 	}
 	if f.off < f.end {
-		to.flags &^= writable
+		t.full(s, 1-d)
 		if e == 0 {
 			to.blocked = t.Clock.Now()
 		}
@@ -151,6 +151,20 @@ func (t *Table) flush(s *Session, d int) bool {
 	f.buf = 0
 	t.unblocked(s, 1-d)
 	return true
+}
+
+// full notes that side d takes nothing more for now, and sees to it that epoll tells when it does. The
+// change of a registration looks at the socket anew, so room that came meanwhile is reported too.
+func (t *Table) full(s *Session, d int) {
+	sd := &s.side[d]
+	if sd.flags&watched == 0 {
+		if t.Epoll.Mod(int(sd.fd), sessionEvents, Word(KindClient, t.current, t.slots.Gen(t.current), 0)) != 0 {
+			t.ready.Push(t.current) // without a report, the next round tries
+			return
+		}
+		sd.flags |= watched
+	}
+	sd.flags &^= writable
 }
 
 // unblocked notes that side d took all that waited for it. Nothing was read from the other side
@@ -186,7 +200,8 @@ func (t *Table) readEnded(s *Session, d int, e netio.Errno) {
 	case netio.EAGAIN:
 		from.flags &^= readable
 		return
-	case netio.EINTR:
+	case netio.EINTR: // nothing is known, and no edge will follow
+		t.ready.Push(t.current)
 		return
 	case 0:
 		from.flags |= atEOF

@@ -433,14 +433,6 @@ func (p *peer) expectEOF() {
 	}
 }
 
-func (p *peer) expectReset() {
-	p.r.tb.Helper()
-	p.r.until("a reset", func() bool { p.drain(all); return p.eof || p.reset })
-	if !p.reset {
-		p.r.tb.Fatal("the stream ended without a reset")
-	}
-}
-
 func (p *peer) expectEnd() {
 	p.r.tb.Helper()
 	p.r.until("the end of the connection", func() bool { p.drain(all); return p.eof || p.reset })

@@ -38,19 +38,20 @@ const (
 
 // Flags of a side.
 const (
-	readable   uint8 = 1 << iota // a read may find something; cleared by a short read or EAGAIN
-	writable                     // a write may succeed; cleared by a short write or EAGAIN
-	peerClosed                   // the kernel said that a FIN lies behind the data (EPOLLRDHUP)
-	atEOF                        // nothing more will be read from this side
-	shutDone                     // FIN was sent to this side
-	broken                       // this side was reset or cannot be written
-	urgent                       // it sent urgent data, at which reads stop short
+	readable   uint16 = 1 << iota // a read may find something; cleared by a short read or EAGAIN
+	writable                      // a write may succeed; cleared by a short write or EAGAIN
+	peerClosed                    // the kernel said that a FIN lies behind the data (EPOLLRDHUP)
+	atEOF                         // nothing more will be read from this side
+	shutDone                      // FIN was sent to this side
+	broken                        // this side was reset or cannot be written
+	urgent                        // it sent urgent data, at which reads stop short
+	watched                       // epoll reports when it can be written again
 )
 
 // side is one socket of a session.
 type side struct {
 	fd      int32
-	flags   uint8
+	flags   uint16
 	last    sched.Tick // last byte read from or written to this side
 	blocked sched.Tick // since when bytes wait for this side to take them; Never when none do
 }

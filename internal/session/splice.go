@@ -94,7 +94,7 @@ func (t *Table) drain(s *Session, d int) bool {
 			t.splicedOut.Store(t.splicedOut.Load() + uint64(m))
 		case netio.EINTR:
 		case netio.EAGAIN:
-			to.flags &^= writable
+			t.full(s, 1-d)
 			if moved || to.blocked == sched.Never {
 				to.blocked = t.Clock.Now()
 			}

@@ -158,6 +158,11 @@ func (w *Worker) retryListeners() {
 	}
 	w.retryAt = sched.Never
 	w.rewatch(resting)
+	for i := range w.watched {
+		if w.watched[i] == taken {
+			w.listenAgain(i)
+		}
+	}
 }
 
 func (w *Worker) takeGrants() {
@@ -218,13 +223,23 @@ func (w *Worker) resume() {
 		if w.watched[i] != paused {
 			continue
 		}
-		if l.Addr.Family != netio.FamilyUnix {
-			if err := netio.Resume(l.FD, w.backlogs[i]); err != nil {
-				w.Table.Complain(w.Table.Proxies[l.Proxy], netio.EADDRINUSE)
-			}
+		if !w.listenAgain(i) {
+			w.Table.Complain(w.Table.Proxies[l.Proxy], netio.EADDRINUSE)
 		}
-		w.watch(i)
 	}
+}
+
+// listenAgain takes the pause of a listener back, or tries again later. It must not be watched
+// before it listens: epoll would report it without end.
+func (w *Worker) listenAgain(i int) bool {
+	l := w.Table.Listeners[i]
+	if l.Addr.Family != netio.FamilyUnix && netio.Resume(l.FD, w.backlogs[i]) != nil {
+		w.rest(i, retryMs)
+		w.watched[i] = taken
+		return false
+	}
+	w.watch(i)
+	return true
 }
 
 // closeListeners closes without shutdown(2): another process may hold the same sockets.
@@ -236,7 +251,10 @@ func (w *Worker) closeListeners() {
 		w.unwatch(i, closed)
 		netio.Close(l.FD)
 	}
-	w.unbound.Store(true)
+	if !w.closedListeners {
+		w.closedListeners = true
+		close(w.unbound)
+	}
 }
 
 func (w *Worker) close() {

@@ -33,7 +33,8 @@ type Worker struct {
 	watched  []watchState // by listener
 	retryAt  sched.Tick   // when listeners that rest are watched again
 
-	yieldedNs int64 // when the scheduler was last called
+	yieldedNs       int64 // when the scheduler was last called
+	closedListeners bool
 
 	sleeping atomic.Bool
 	orders   atomic.Uint32
@@ -44,7 +45,7 @@ type Worker struct {
 		waiting atomic.Bool
 		list    []Grant
 	}
-	unbound atomic.Bool // the listeners are closed
+	unbound chan struct{} // closed with the listeners
 	done    chan struct{}
 }
 
@@ -73,10 +74,11 @@ const (
 	limited             // a maxconn is reached
 	resting             // descriptors or memory are short, or a rate limit is reached
 	paused
+	taken // resumed, but somebody else has the address
 	closed
 )
 
-// retryMs is how long a listener rests when the kernel has nothing left to give.
+// retryMs is how long a listener rests when the kernel has nothing left to give, or not its address.
 const retryMs = 100
 
 // Options say how a worker is built.
@@ -108,15 +110,16 @@ func New(sh *session.Shared, o Options) (w *Worker, err error) {
 	}
 	clock := sched.NewClock()
 	return &Worker{
-		ID:     o.ID,
-		Table:  session.NewTable(sh, uint16(o.ID), ep, clock),
-		epoll:  ep,
-		clock:  clock,
-		events: make([]netio.Event, o.MaxEvents),
-		cpus:   o.CPUs,
-		waker:  waker,
-		grants: sched.NewMailbox[Grant](o.Mailbox),
-		done:   make(chan struct{}),
+		ID:      o.ID,
+		Table:   session.NewTable(sh, uint16(o.ID), ep, clock),
+		epoll:   ep,
+		clock:   clock,
+		events:  make([]netio.Event, o.MaxEvents),
+		cpus:    o.CPUs,
+		waker:   waker,
+		grants:  sched.NewMailbox[Grant](o.Mailbox),
+		unbound: make(chan struct{}),
+		done:    make(chan struct{}),
 	}, nil
 }
 
@@ -164,14 +167,14 @@ func (w *Worker) Discard() {
 	close(w.done)
 }
 
-// ListenersClosed reports whether CloseListeners has been obeyed.
-func (w *Worker) ListenersClosed() bool { return w.unbound.Load() }
+// ListenersClosed is closed when CloseListeners has been obeyed.
+func (w *Worker) ListenersClosed() <-chan struct{} { return w.unbound }
 
 // Pause stops accepting and refuses new connections, Resume takes it back.
-func (w *Worker) Pause() { w.order(orderPause) }
+func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
 
 // Resume makes paused listeners listen again.
-func (w *Worker) Resume() { w.order(orderResume) }
+func (w *Worker) Resume() { w.orderInstead(orderResume, orderPause) }
 
 // CloseListeners closes the listeners for good; sessions go on.
 func (w *Worker) CloseListeners() { w.order(orderStop) }
@@ -187,6 +190,13 @@ func (w *Worker) LimitsFreed() { w.order(orderLimits) }
 
 func (w *Worker) order(o uint32) {
 	w.orders.Or(o)
+	w.wake()
+}
+
+// orderInstead gives an order that takes back another one which was not obeyed yet.
+func (w *Worker) orderInstead(o, instead uint32) {
+	for old := w.orders.Load(); !w.orders.CompareAndSwap(old, old&^instead|o); old = w.orders.Load() {
+	}
 	w.wake()
 }
 

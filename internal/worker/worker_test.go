@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/engine"
+	"github.com/penstock/penstock/internal/stats"
 	"github.com/penstock/penstock/internal/testutil"
 )
 
@@ -218,9 +219,9 @@ listen l
 
 // Closing an engine leaves neither a descriptor nor a thread of its own, whatever its sessions do.
 func TestCloseLeavesNothing(t *testing.T) {
-	listener := testutil.Listen(t)
 	before := len(testutil.FDs(t, os.Getpid()))
 	for _, stop := range []string{"close", "soft", "hard"} {
+		listener := testutil.Listen(t)
 		e, port := mustEngine(t, `
 global
     nbthread 2
@@ -233,6 +234,11 @@ listen l
 		s.Expect("x")
 		queued := testutil.Dial(t, "tcp", testutil.Loopback(port))
 		queued.Send("y")
+		testutil.Eventually(t, "both were accepted", func() bool {
+			var i stats.Info
+			e.Fill(&i)
+			return i.CurrConns == 2
+		})
 		switch stop {
 		case "soft":
 			e.SoftStop()
@@ -256,6 +262,7 @@ listen l
 		c.Close()
 		s.Close()
 		queued.Close()
+		listener.Close()
 	}
 	testutil.Eventually(t, "all descriptors are closed", func() bool {
 		return len(testutil.FDs(t, os.Getpid())) <= before
