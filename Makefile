@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race bench-short demo fmt lint fuzz-short soak e2e setup
+.PHONY: help build test race bench bench-short demo fmt lint fuzz-short soak e2e setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ race: ## Run the tests with the race detector
 
 e2e: setup ## Run the end-to-end tests only, verbosely
 	$(GO) test -count=1 -v -timeout 12m ./internal/e2e/
+
+bench: ## Measure everything against other proxies, some minutes; samples and charts go to bin/bench
+	@mkdir -p bin/bench
+	cd bench && $(GO) run . all --json ../bin/bench/bench.json --plots ../bin/bench
 
 bench-short: ## Measure against other proxies, one minute
 	cd bench && $(GO) run . short

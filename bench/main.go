@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/peers"
+	"github.com/penstock/penstock/bench/place"
 	"github.com/penstock/penstock/bench/report"
 	"github.com/penstock/penstock/bench/scenarios"
 	"github.com/penstock/penstock/netio"
@@ -27,11 +28,29 @@ const (
 	exitHarness = 3 // the benchmark itself could not go on
 )
 
-const usage = `usage: go run . short [flags]
-
-Measures round trips, connections, streams and idle memory of every peer within a minute.
+const usage = `usage: go run . all [flags]                      every scenario and peer: some minutes
+       go run . short [flags]                    the most important: under a minute
+       go run . compare before.json after.json   how two runs differ
 
 `
+
+// mode is what "all" and "short" differ in.
+type mode struct {
+	scenarios func() []scenarios.Scenario
+	peers     []string // of the known ones; none: all
+	rounds    int
+	window    time.Duration
+	budget    time.Duration
+	calls     bool
+}
+
+var modes = map[string]mode{
+	"all": {scenarios: scenarios.All, rounds: 3, window: 400 * time.Millisecond, calls: true},
+	"short": {
+		scenarios: scenarios.Short, peers: []string{peers.Penstock, peers.HAProxy, peers.Bare},
+		rounds: 5, window: 400 * time.Millisecond, budget: 55 * time.Second,
+	},
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -51,47 +70,66 @@ func (l *list) Set(s string) error {
 }
 
 func command(ctx context.Context, args []string, out, errs io.Writer) int {
-	fs := flag.NewFlagSet("short", flag.ContinueOnError)
+	name := ""
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	m, known := modes[name]
+	switch {
+	case name == "compare":
+		return compare(args, out, errs)
+	case !known:
+		fmt.Fprint(errs, usage)
+		return exitUsage
+	}
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(errs)
 	fs.Usage = func() {
 		fmt.Fprint(errs, usage)
 		fs.PrintDefaults()
 	}
-	var peerFlags, scenarioFlags list
+	var peerFlags, scenarioFlags, globalFlags list
 	fs.Var(&peerFlags, "peer", "`name=command` of a proxy that takes -f haproxy.cfg -db; a known name replaces its command")
+	fs.Var(&globalFlags, "global", "`name=line` for the global section of that peer's configuration; may be repeated")
 	fs.Var(&scenarioFlags, "scenario", "only scenarios whose `name` begins so; may be repeated")
-	rounds := fs.Int("rounds", 5, "rounds of every peer and scenario")
-	window := fs.Duration("window", 400*time.Millisecond, "measured time of a window")
+	rounds := fs.Int("rounds", m.rounds, "rounds of every peer and scenario")
+	window := fs.Duration("window", m.window, "measured time of a window")
 	warmUp := fs.Duration("warm-up", 100*time.Millisecond, "time before each window")
-	budget := fs.Duration("budget", 55*time.Second, "begin no round that would end after this time; 0: no limit")
+	budget := fs.Duration("budget", m.budget, "begin no round that would end after this time; 0: no limit")
+	lab := fs.Bool("lab", false, "in three network namespaces joined by veth instead of the loopback; needs root")
 	jsonFile := fs.String("json", "", "write all samples to this `file`")
-	calls := fs.Bool("calls", false, "count system calls too, with strace, after the rounds (takes longer)")
-	if len(args) == 0 || args[0] != "short" {
-		fs.Usage()
-		return exitUsage
-	}
-	if err := fs.Parse(args[1:]); err != nil {
+	plots := fs.String("plots", "", "write charts, as SVG, into this `folder`")
+	calls := fs.Bool("calls", m.calls, "count system calls too, with strace, after the rounds (takes longer)")
+	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return exitOK
 		}
 		return exitUsage
 	}
-	chosen, err := scenarios.Select(scenarios.Short(), scenarioFlags)
-	if err == nil && (fs.NArg() > 0 || *rounds < 1 || *window <= 0 || *warmUp < 0) {
+	chosen, err := scenarios.Select(m.scenarios(), scenarioFlags)
+	global, errGlobal := globals(globalFlags)
+	if err = errors.Join(err, errGlobal); err == nil && (fs.NArg() > 0 || *rounds < 1 || *window <= 0 || *warmUp < 0) {
 		err = errors.New("rounds and window must be above zero, and no words may follow the flags")
 	}
 	if err != nil {
 		fmt.Fprintln(errs, "bench:", err)
 		return exitUsage
 	}
-	rep, err := measure(ctx, errs, peerFlags, scenarios.Options{
-		Scenarios: chosen, Rounds: *rounds, WarmUp: *warmUp, Window: *window, Budget: *budget, Calls: *calls,
+	rep, err := measure(ctx, errs, m.peers, peerFlags, *lab, scenarios.Options{
+		Scenarios: chosen, Rounds: *rounds, WarmUp: *warmUp, Window: *window, Budget: *budget, Calls: *calls, Global: global,
 	})
+	if errors.Is(err, place.ErrNoLab) {
+		fmt.Fprintln(out, "SKIPPED:", err)
+		return exitOK
+	}
 	if err == nil {
 		err = rep.Markdown(out)
 	}
 	if err == nil && *jsonFile != "" {
 		err = writeJSON(rep, *jsonFile)
+	}
+	if err == nil && *plots != "" {
+		err = rep.Plots(*plots)
 	}
 	if err != nil {
 		fmt.Fprintln(errs, "bench:", err)
@@ -103,11 +141,56 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 	return exitOK
 }
 
+// globals sorts the lines of --global by peer.
+func globals(flags []string) (map[string][]string, error) {
+	out := map[string][]string{}
+	for _, f := range flags {
+		name, line, ok := strings.Cut(f, "=")
+		if !ok || name == "" || line == "" {
+			return nil, fmt.Errorf("global %q: want name=line", f)
+		}
+		out[name] = append(out[name], line)
+	}
+	return out, nil
+}
+
+// compare shows how two runs differ.
+func compare(files []string, out, errs io.Writer) int {
+	if len(files) != 2 {
+		fmt.Fprint(errs, usage)
+		return exitUsage
+	}
+	var reps [2]*report.Report
+	for i, name := range files {
+		f, err := os.Open(name)
+		if err == nil {
+			reps[i], err = report.Read(f)
+			f.Close()
+		}
+		if err != nil {
+			fmt.Fprintf(errs, "bench: %s: %v\n", name, err)
+			return exitHarness
+		}
+	}
+	if err := report.Compare(out, reps[0], reps[1]); err != nil {
+		fmt.Fprintln(errs, "bench:", err)
+		return exitHarness
+	}
+	return exitOK
+}
+
 // measure finds the peers, places everybody and runs.
-func measure(ctx context.Context, errs io.Writer, overrides []string, o scenarios.Options) (*report.Report, error) {
-	cpus, err := netio.UsableCPUs()
-	if err != nil {
+func measure(ctx context.Context, errs io.Writer, names, overrides []string, lab bool, o scenarios.Options) (rep *report.Report, err error) {
+	if o.CPUs, err = netio.UsableCPUs(); err != nil {
 		return nil, err
+	}
+	o.Place = place.Apart(o.CPUs)
+	if lab {
+		l, errLab := place.OpenLab("../scripts/netns-lab", &o.Place)
+		if errLab != nil {
+			return nil, errLab
+		}
+		defer func() { err = errors.Join(err, l.Close()) }()
 	}
 	if o.Dir, err = os.MkdirTemp("", "penstock-bench-"); err != nil {
 		return nil, err
@@ -116,12 +199,11 @@ func measure(ctx context.Context, errs io.Writer, overrides []string, o scenario
 	line := newProgress(errs)
 	defer line.clear()
 	o.Progress = line.show
-	line.show("building penstock")
-	if o.Peers, err = peers.Find(ctx, "..", o.Dir, overrides); err != nil {
+	line.show("building the peers of this repository")
+	if o.Peers, err = peers.Find(ctx, "..", o.Dir, names, overrides); err != nil {
 		return nil, err
 	}
-	o.Reference = peers.HAProxy
-	o.Place = scenarios.Place(cpus)
+	o.Reference, o.Limit = peers.HAProxy, peers.Bare
 	if err := o.Place.Confine(); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ func TestUsageErrors(t *testing.T) {
 		{"short", "--scenario", "nonsense"},
 		{"short", "--nonsense"},
 		{"short", "word"},
+		{"short", "--global", "x"},
+		{"compare", "one"},
 	} {
 		var out, errs bytes.Buffer
 		if code := command(t.Context(), args, &out, &errs); code != exitUsage || out.Len() > 0 || errs.Len() == 0 {
@@ -39,6 +41,7 @@ func TestShort(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "out.json")
 	args := []string{
 		"short", "--rounds", "1", "--window", "5ms", "--warm-up", "0", "--scenario", "roundtrip-1", "--json", file,
+		"--global", "haproxy=tune.bufsize 16384",
 		"--peer", "penstock=/nonexistent/penstock", "--peer", "haproxy=/nonexistent/haproxy",
 	}
 	var out, errs bytes.Buffer
@@ -57,5 +60,12 @@ func TestShort(t *testing.T) {
 	var rep report.Report
 	if err := json.Unmarshal(b, &rep); err != nil || len(rep.Samples) == 0 {
 		t.Errorf("%d samples in the file, %v", len(rep.Samples), err)
+	}
+	out.Reset()
+	if code := command(t.Context(), []string{"compare", file, file}, &out, &errs); code != exitOK || out.Len() == 0 {
+		t.Errorf("compare: exit code %d: %s", code, errs.String())
+	}
+	if code := command(t.Context(), []string{"compare", file, file + ".no"}, &out, &errs); code != exitHarness {
+		t.Errorf("compare with nothing: exit code %d", code)
 	}
 }

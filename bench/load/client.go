@@ -15,7 +15,11 @@ import (
 type Plan struct {
 	To      netip.AddrPort // of a proxy, or of the rig's own server
 	Conns   int            // connections at a time
-	Size    int            // bytes of a message, at most 256 KiB
+	Size    int            // bytes of a request, at most 256 KiB together with the Batch
+	Batch   int            // requests sent at once, each an operation; 0 is 1
+	Rate    float64        // of the open loop in operations a second, of slow streams in bytes a second each
+	Source  netip.AddrPort // the same for the streams of a mix,
+	Streams int            // and how many there are
 	WarmUp  time.Duration
 	Measure time.Duration // longer if hardly anything happened meanwhile
 	// Begin and End are called on the client's thread at the edges of the measured window, while the
@@ -23,10 +27,12 @@ type Plan struct {
 	Begin, End func()
 }
 
+func (p *Plan) batch() int { return max(p.Batch, 1) }
+
 // Window is what happened between Begin and End.
 type Window struct {
 	Ops     uint64 // messages or connections that came to their end
-	Bytes   uint64 // of a stream
+	Bytes   uint64 // of streams
 	Elapsed time.Duration
 	// Latency of an operation in nanoseconds, from its first call to the last byte of its answer, in a
 	// closed loop; nil for streams.
@@ -38,11 +44,19 @@ type driver interface {
 	role
 	open() error // begins one connection
 	tally() *Window
+	begin() // the window begins now
+	end()   // and ends now
+}
+
+// part is a driver and its number of connections; the first part of a scenario is the one measured.
+type part struct {
+	driver
+	conns int
 }
 
 const (
-	patience   = 5 * time.Second // for what must happen; no measure of speed
-	openAtOnce = 64              // connections under way while a scenario starts
+	patience   = 20 * time.Second // for what must happen; no measure of speed
+	openAtOnce = 64               // connections under way while a scenario starts
 
 	// A window on a busy machine may hold next to nothing; it is then stretched, up to a multiple of
 	// its length, until it holds this much.
@@ -58,36 +72,53 @@ const (
 	resting    // has had one
 )
 
-func (r *Rig) drive(p *Plan, make func(l *Loop) driver) (Window, error) {
+func (r *Rig) drive(p *Plan, make func(l *Loop) []part) (Window, error) {
 	var w Window
 	err := r.do(func(l *Loop) error {
-		d := make(l)
-		if err := openAll(l, d, p.Conns); err != nil {
-			return err
+		parts := make(l)
+		for _, d := range parts {
+			if err := openAll(l, d.driver, d.conns); err != nil {
+				return err
+			}
 		}
 		if err := l.runFor(p.WarmUp); err != nil {
 			return err
 		}
-		t := d.tally()
-		*t = Window{Latency: t.Latency}
-		if t.Latency != nil {
-			t.Latency.Reset()
-		}
 		mark(p.Begin)
+		for _, d := range parts {
+			t := d.tally()
+			*t = Window{Latency: t.Latency}
+			if t.Latency != nil {
+				t.Latency.Reset()
+			}
+			d.begin()
+		}
+		t := parts[0].tally()
 		begin := l.now()
 		if err := l.runFor(p.Measure); err != nil {
 			return err
 		}
+		// A slow reader has a rate of its own: what it takes in the window is enough.
+		enough := uint64(leastBytes)
+		if p.Rate > 0 {
+			enough = 1
+		}
 		most := begin + stretch*int64(p.Measure)
 		err := l.runUntil("traffic", patience, func() bool {
-			return t.Ops >= leastOps || t.Bytes >= leastBytes || (t.Ops > 0 || t.Bytes > 0) && l.now() >= most
+			return t.Ops >= leastOps || t.Bytes >= enough || (t.Ops > 0 || t.Bytes > 0) && l.now() >= most
 		})
 		if err != nil {
 			return err
 		}
+		for _, d := range parts {
+			d.end()
+		}
 		t.Elapsed = time.Duration(l.now() - begin)
 		mark(p.End)
 		w = *t
+		for _, d := range parts[1:] {
+			w.Bytes += d.tally().Bytes
+		}
 		return nil
 	})
 	return w, errors.Join(err, r.do(r.hangUp))
@@ -95,6 +126,7 @@ func (r *Rig) drive(p *Plan, make func(l *Loop) driver) (Window, error) {
 
 // hangUp closes what the client has open and waits for the servers to notice.
 func (r *Rig) hangUp(l *Loop) error {
+	l.pulse = nil
 	for _, c := range l.conns {
 		if _, isClient := c.role.(driver); isClient {
 			l.drop(c)

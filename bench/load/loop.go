@@ -2,7 +2,6 @@ package load
 
 import (
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/penstock/penstock/netio"
@@ -21,7 +20,8 @@ type conn struct {
 	role   role
 	stage  int
 	got    int    // bytes of the message under way
-	off    uint64 // position in an endless stream
+	off    uint64 // position in the endless stream that is read,
+	sent   uint64 // and in the one that is written
 	reads  uint64
 	seq    uint64
 	sentAt int64 // ns on the loop's clock
@@ -36,6 +36,7 @@ type Loop struct {
 	buf   []byte
 	epoch time.Time
 	stop  bool
+	pulse func(now int64) (wait time.Duration, err error) // what a driver does by the clock, if anything
 }
 
 func newLoop() (*Loop, error) {
@@ -103,10 +104,22 @@ func (l *Loop) runFor(d time.Duration) error {
 		if left <= 0 {
 			return nil
 		}
-		if err := l.turn(time.Duration(left)); err != nil {
+		if err := l.beat(time.Duration(left)); err != nil {
 			return err
 		}
 	}
+}
+
+// beat is a turn that does what is due by the clock first.
+func (l *Loop) beat(wait time.Duration) error {
+	if l.pulse != nil {
+		next, err := l.pulse(l.now())
+		if err != nil {
+			return err
+		}
+		wait = min(wait, next)
+	}
+	return l.turn(wait)
 }
 
 // runUntil handles events until done, and fails when nothing has come of it after limit.
@@ -116,7 +129,7 @@ func (l *Loop) runUntil(what string, limit time.Duration, done func() bool) erro
 		if l.now() > end {
 			return fmt.Errorf("%s: nothing after %v", what, limit)
 		}
-		if err := l.turn(20 * time.Millisecond); err != nil {
+		if err := l.beat(20 * time.Millisecond); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
@@ -130,18 +143,4 @@ func (l *Loop) close() {
 		}
 	}
 	l.ep.Close()
-}
-
-// pinned runs f on a thread of its own, bound to CPUs, which ends with it.
-func pinned(cpus []int, f func()) error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := netio.PinThread(cpus)
-		started <- err
-		if err == nil {
-			f()
-		}
-	}()
-	return <-started
 }

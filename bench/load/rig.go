@@ -1,67 +1,82 @@
 package load
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/bench/place"
 	"github.com/penstock/penstock/netio"
 	"golang.org/x/sys/unix"
 )
 
 // Rig is the client's thread and the servers.
 type Rig struct {
-	// Echo and Source are where the servers listen: one sends back what it gets, the other sends a
-	// stream without end.
-	Echo, Source netip.AddrPort
+	// Where the servers listen: Echo sends back what it gets, Source sends a stream without end, and
+	// Exchange does that while it takes the same stream from the client.
+	Echo, Source, Exchange netip.AddrPort
 
-	client *Loop
-	server *Loop // the client's, when they share a CPU
-	jobs   chan func()
-	wake   *netio.Waker
-	done   chan struct{}
-	failed atomic.Pointer[error] // of the server's own thread
+	client   *Loop
+	server   *Loop // the client's, when they share a thread
+	exchange *exchange
+	jobs     chan func()
+	wake     *netio.Waker
+	done     chan struct{}
+	failed   atomic.Pointer[error] // of the server's own thread
 }
 
-// NewRig starts the ends on CPUs: one loop if the sets are equal, two otherwise.
-func NewRig(clientCPUs, serverCPUs []int) (*Rig, error) {
+// NewRig starts the ends in their places. On one CPU alone they share a thread, so that the machine
+// does not spend its time switching between them.
+func NewRig(client, server place.Party) (*Rig, error) {
 	r := &Rig{jobs: make(chan func()), done: make(chan struct{})}
 	var err error
 	if r.client, err = newLoop(); err != nil {
 		return nil, err
 	}
 	r.server = r.client
-	if !slices.Equal(clientCPUs, serverCPUs) {
+	if len(client.CPUs) > 1 || !slices.Equal(client.CPUs, server.CPUs) {
 		if r.server, err = newLoop(); err != nil {
 			r.client.close()
 			return nil, err
 		}
 	}
-	if err := r.start(clientCPUs, serverCPUs); err != nil {
+	if err := r.start(client, server); err != nil {
 		r.closeLoops()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Rig) start(clientCPUs, serverCPUs []int) error {
-	echoAt, err := listen(r.server, &echo{r.server}, netio.Readable|netio.PeerClosed|netio.Edge)
+func (r *Rig) start(client, server place.Party) error {
+	r.exchange = &exchange{loop: r.server}
+	err := server.Do(func() error { // whose network the listeners and all that they accept belong to
+		for _, s := range []struct {
+			at     *netip.AddrPort
+			serve  role
+			events uint32
+		}{
+			{&r.Echo, &echo{r.server}, netio.Readable | netio.PeerClosed | netio.Edge},
+			{&r.Source, &source{r.server}, netio.Writable | netio.PeerClosed},
+			{&r.Exchange, r.exchange, netio.Readable | netio.Writable | netio.PeerClosed},
+		} {
+			sa, err := listen(r.server, server.Addr, s.serve, s.events)
+			if err != nil {
+				return err
+			}
+			*s.at = addrPort(&sa)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	sourceAt, err := listen(r.server, &source{r.server}, netio.Writable|netio.PeerClosed)
-	if err != nil {
-		return err
-	}
-	r.Echo, r.Source = addrPort(&echoAt), addrPort(&sourceAt)
 	if r.server != r.client {
-		if err := r.startServer(serverCPUs); err != nil {
+		if err := r.startServer(server); err != nil {
 			return err
 		}
 	}
-	return pinned(clientCPUs, func() {
+	return client.Go(func() {
 		for job := range r.jobs {
 			job()
 		}
@@ -69,7 +84,7 @@ func (r *Rig) start(clientCPUs, serverCPUs []int) error {
 }
 
 // startServer runs the server's loop on a thread of its own until Close.
-func (r *Rig) startServer(cpus []int) error {
+func (r *Rig) startServer(p place.Party) error {
 	var err error
 	if r.wake, err = netio.NewWaker(); err != nil {
 		return err
@@ -77,7 +92,7 @@ func (r *Rig) startServer(cpus []int) error {
 	if _, err := r.server.add(r.wake.FD(), stopper{r.server}, netio.Readable); err != nil {
 		return err
 	}
-	return pinned(cpus, func() {
+	return p.Go(func() {
 		defer close(r.done)
 		for !r.server.stop {
 			if err := r.server.turn(time.Second); err != nil {
@@ -120,7 +135,12 @@ func (r *Rig) settle(l *Loop) error {
 	if r.server != l {
 		return nil
 	}
-	const listeners = 2
+	listeners := 0
+	for _, c := range l.conns {
+		if _, is := c.role.(*acceptor); is {
+			listeners++
+		}
+	}
 	return l.runUntil("end of the connections", 10*time.Second, func() bool {
 		return len(l.conns)-len(l.free) <= listeners
 	})
@@ -143,28 +163,7 @@ func (r *Rig) closeLoops() {
 	r.client.close()
 }
 
-func loopback(port uint16) netio.Sockaddr {
-	return netio.SockaddrFrom(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port))
-}
-
 func addrPort(sa *netio.Sockaddr) netip.AddrPort {
 	a := sa.Addr()
 	return a.AddrPort()
-}
-
-// FreePort finds a port of the loopback that nobody listens on.
-func FreePort() (uint16, error) {
-	fd, e := netio.Socket(netio.FamilyInet)
-	if e != 0 {
-		return 0, fmt.Errorf("find a free port: %w", e)
-	}
-	defer netio.Close(fd)
-	sa := loopback(0)
-	if e := netio.Bind(fd, &sa); e != 0 {
-		return 0, fmt.Errorf("find a free port: %w", e)
-	}
-	if e := netio.LocalAddr(fd, &sa); e != 0 {
-		return 0, fmt.Errorf("find a free port: %w", e)
-	}
-	return sa.Port(), nil
 }

@@ -4,10 +4,18 @@ import "github.com/penstock/penstock/netio"
 
 const clientEvents = netio.Readable | netio.Writable | netio.PeerClosed | netio.Edge
 
-// RoundTrips keeps Conns connections open and sends a message on each as soon as the last came back.
+// RoundTrips keeps Conns connections open and sends a message of Batch requests on each as soon as the
+// last came back.
 func (r *Rig) RoundTrips(p Plan) (Window, error) {
-	return r.drive(&p, func(l *Loop) driver {
-		return &roundTrips{client: client{loop: l, plan: &p, window: Window{Latency: newLatency()}}}
+	return r.drive(&p, func(l *Loop) []part { return []part{{newRoundTrips(l, &p), p.Conns}} })
+}
+
+// Mix does round trips while Streams streams are read from Source; its Window counts the round trips,
+// and the bytes of the streams.
+func (r *Rig) Mix(p Plan) (Window, error) {
+	bulk := Plan{To: p.Source}
+	return r.drive(&p, func(l *Loop) []part {
+		return []part{{newRoundTrips(l, &p), p.Conns}, {&streams{client{loop: l, plan: &bulk}}, p.Streams}}
 	})
 }
 
@@ -20,7 +28,21 @@ type client struct {
 
 func (d *client) tally() *Window { return &d.window }
 
-type roundTrips struct{ client }
+func (d *client) begin() {}
+
+func (d *client) end() {}
+
+type roundTrips struct {
+	client
+	size, batch int
+}
+
+func newRoundTrips(l *Loop, p *Plan) *roundTrips {
+	return &roundTrips{
+		client: client{loop: l, plan: p, window: Window{Latency: newLatency()}},
+		size:   p.Size * p.batch(), batch: p.batch(),
+	}
+}
 
 func (d *roundTrips) open() error {
 	c, up, err := d.loop.connect(d.plan.To, d, clientEvents)
@@ -32,7 +54,7 @@ func (d *roundTrips) open() error {
 
 func (d *roundTrips) next(c *conn) error {
 	c.sentAt = d.loop.now()
-	return d.loop.ask(c, d.plan.Size)
+	return d.loop.ask(c, d.size)
 }
 
 func (d *roundTrips) ready(c *conn, _ uint32) error {
@@ -42,7 +64,7 @@ func (d *roundTrips) ready(c *conn, _ uint32) error {
 		}
 		return d.next(c)
 	}
-	whole, err := d.loop.answer(c, d.plan.Size)
+	whole, err := d.loop.answer(c, d.size)
 	if err != nil || !whole {
 		return err
 	}
@@ -50,15 +72,15 @@ func (d *roundTrips) ready(c *conn, _ uint32) error {
 	if err := d.next(c); err != nil {
 		return err
 	}
-	d.window.Ops++
+	d.window.Ops += uint64(d.batch)
 	record(d.window.Latency, c.sentAt-sent)
 	return nil
 }
 
 // Connects opens a connection, sends a message, reads it back and closes, Conns of these at a time.
 func (r *Rig) Connects(p Plan) (Window, error) {
-	return r.drive(&p, func(l *Loop) driver {
-		return &connects{client: client{loop: l, plan: &p, window: Window{Latency: newLatency()}}}
+	return r.drive(&p, func(l *Loop) []part {
+		return []part{{&connects{client: client{loop: l, plan: &p, window: Window{Latency: newLatency()}}}, p.Conns}}
 	})
 }
 

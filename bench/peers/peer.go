@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,75 +21,120 @@ type Kind int
 const (
 	HAProxyLike Kind = iota // a command that takes -f haproxy.cfg -db
 	NoProxy                 // client and server talk to each other: the floor
+	OwnRelay                // a relay of this benchmark, which has no configuration file
+	NginxLike               // a command that takes -c nginx.conf
 )
 
 // Peer is one thing to be measured.
 type Peer struct {
 	Name    string
 	Kind    Kind
-	Command []string // without -f
+	Command []string // without the configuration
 	Version string
 	Missing string // why it cannot run; empty when it can
+	// Splices says that it can be told to splice; the others have no such switch.
+	Splices bool
+
+	// FilesPerSession is how many descriptors a session at rest holds; 0 is two, the sockets.
+	FilesPerSession int
+
+	streamModule string // of nginx, to be loaded; empty when it is built in
 }
 
 // The peers that are known by name.
 const (
 	Penstock = "penstock"
 	HAProxy  = "haproxy"
+	Bare     = "bare"
+	IOCopy   = "iocopy"
+	Nginx    = "nginx"
 	Direct   = "direct"
 )
 
+func known() []Peer {
+	return []Peer{
+		{Name: Penstock, Splices: true},
+		{Name: HAProxy, Splices: true},
+		{Name: Bare, Kind: OwnRelay, Splices: true, Version: "the smallest relay on epoll, of this repository"},
+		// io.Copy waits for data with a pipe in its hand, in both directions.
+		{Name: IOCopy, Kind: OwnRelay, FilesPerSession: 6, Version: "net and io.Copy, of this repository"},
+		{Name: Nginx, Kind: NginxLike},
+	}
+}
+
+// packages are what the peers of this repository are built from.
+var packages = map[string]string{
+	Penstock: "./cmd/penstock",
+	Bare:     "./bench/peers/bare",
+	IOCopy:   "./bench/peers/iocopy",
+}
+
 // Find makes the list of peers: those known, with the commands of overrides ("name=command") in place
-// of their own, and any other that overrides names. Penstock is built from the module in root into dir.
-func Find(ctx context.Context, root, dir string, overrides []string) ([]Peer, error) {
-	list := []Peer{{Name: Penstock}, {Name: HAProxy}}
+// of their own, and any other that overrides names. What belongs to the repository in root is built
+// into dir. Of the known peers only those in names are kept; no names keep all.
+func Find(ctx context.Context, root, dir string, names, overrides []string) ([]Peer, error) {
+	var list []Peer
+	for _, p := range known() {
+		if len(names) == 0 || slices.Contains(names, p.Name) {
+			list = append(list, p)
+		}
+	}
 	given := map[string]bool{}
 	for _, o := range overrides {
 		name, command, ok := strings.Cut(o, "=")
 		words := strings.Fields(command)
-		if !ok || name == "" || len(words) == 0 || name == Direct {
+		if !ok || name == "" || len(words) == 0 || name == Direct || name == Bare || name == IOCopy {
 			return nil, fmt.Errorf("peer %q: want name=command", o)
 		}
 		if given[name] {
 			return nil, fmt.Errorf("peer %q: given twice", name)
 		}
 		given[name] = true
-		at := -1
-		for i := range list {
-			if list[i].Name == name {
-				at = i
-			}
-		}
+		at := slices.IndexFunc(list, func(p Peer) bool { return p.Name == name })
 		if at < 0 {
-			list = append(list, Peer{Name: name})
+			list = append(list, Peer{Name: name, Splices: true})
 			at = len(list) - 1
 		}
 		list[at].Command = words
 	}
 	for i := range list {
-		p := &list[i]
-		switch {
-		case p.Command != nil:
-		case p.Name == Penstock:
-			p.Command, p.Missing = build(ctx, root, dir)
-		default:
-			p.Command = []string{p.Name}
-		}
-		if p.Missing != "" {
-			continue
-		}
-		path, err := exec.LookPath(p.Command[0])
-		if err != nil {
-			p.Missing = reason(err)
-			continue
-		}
-		if path, err = filepath.Abs(path); err != nil {
+		if err := list[i].find(ctx, root, dir); err != nil {
 			return nil, err
 		}
-		p.Command[0] = path
-		p.Version = version(ctx, p.Command)
 	}
-	return append(list, Peer{Name: Direct, Kind: NoProxy, Version: "no proxy"}), nil
+	return append(list, Peer{Name: Direct, Kind: NoProxy, Version: "no proxy", Splices: true}), nil
+}
+
+// find gives the peer its command and version, or says why it has none.
+func (p *Peer) find(ctx context.Context, root, dir string) error {
+	switch pkg := packages[p.Name]; {
+	case p.Command != nil:
+	case pkg != "":
+		if p.Command, p.Missing = build(ctx, root, pkg, filepath.Join(dir, p.Name)); p.Missing != "" {
+			return nil
+		}
+	default:
+		p.Command = []string{p.Name}
+	}
+	path, err := exec.LookPath(p.Command[0])
+	if err != nil && p.Kind == NginxLike && !strings.Contains(p.Command[0], "/") {
+		path, err = exec.LookPath("/usr/sbin/" + p.Command[0]) // which users other than root do not have in their path
+	}
+	if err != nil {
+		p.Missing = reason(err)
+		return nil
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	p.Command[0] = path
+	switch p.Kind {
+	case HAProxyLike:
+		p.Version = version(ctx, p.Command)
+	case NginxLike:
+		p.probeNginx(ctx)
+	}
+	return nil
 }
 
 func reason(err error) string {
@@ -102,15 +148,18 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// build compiles penstock and returns the command, or the reason why there is none.
-func build(ctx context.Context, root, dir string) (command []string, missing string) {
-	const pkg = "./cmd/penstock"
-	if _, err := os.Stat(filepath.Join(root, pkg)); err != nil {
-		return nil, "no " + pkg + " in the module"
+// build compiles a package of the repository and returns the command, or the reason why there is none.
+func build(ctx context.Context, root, pkg, out string) (command []string, missing string) {
+	where := filepath.Join(root, pkg)
+	if _, err := os.Stat(where); err != nil {
+		return nil, "no " + pkg + " in the repository"
 	}
-	out := filepath.Join(dir, Penstock)
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
-	cmd.Dir = root
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return nil, err.Error()
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, ".")
+	cmd.Dir = where // go finds out which module it belongs to
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Sprintf("does not build: %v: %s", err, firstLine(string(text)))
 	}

@@ -10,27 +10,30 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/penstock/penstock/bench/place"
 	"github.com/penstock/penstock/netio"
 )
 
 func TestFind(t *testing.T) {
-	got, err := Find(t.Context(), t.TempDir(), t.TempDir(), []string{"haproxy=/bin/true -x", "other=/nonexistent/proxy", "more=no-such-program-anywhere"})
+	got, err := Find(t.Context(), t.TempDir(), t.TempDir(), []string{Penstock, HAProxy, Bare}, []string{"haproxy=/bin/true -x", "other=/nonexistent/proxy", "more=no-such-program-anywhere"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Peer{
-		{Name: Penstock, Missing: "no ./cmd/penstock in the module"},
-		{Name: HAProxy, Command: []string{"/bin/true", "-x"}},
-		{Name: "other", Command: []string{"/nonexistent/proxy"}, Missing: "stat /nonexistent/proxy: no such file or directory"},
-		{Name: "more", Command: []string{"no-such-program-anywhere"}, Missing: "not installed"},
-		{Name: Direct, Kind: NoProxy, Version: "no proxy"},
+		{Name: Penstock, Missing: "no ./cmd/penstock in the repository", Splices: true},
+		{Name: HAProxy, Command: []string{"/bin/true", "-x"}, Splices: true},
+		{Name: Bare, Kind: OwnRelay, Missing: "no ./bench/peers/bare in the repository", Version: "the smallest relay on epoll, of this repository", Splices: true},
+		{Name: "other", Command: []string{"/nonexistent/proxy"}, Missing: "stat /nonexistent/proxy: no such file or directory", Splices: true},
+		{Name: "more", Command: []string{"no-such-program-anywhere"}, Missing: "not installed", Splices: true},
+		{Name: Direct, Kind: NoProxy, Version: "no proxy", Splices: true},
 	}
-	got[2].Missing = strings.Replace(got[2].Missing, "not installed", want[2].Missing, 1)
-	if diff := cmp.Diff(want, got); diff != "" {
+	got[3].Missing = strings.Replace(got[3].Missing, "not installed", want[3].Missing, 1)
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Peer{})); diff != "" {
 		t.Error(diff)
 	}
-	for _, bad := range [][]string{{"x"}, {"=y"}, {"x="}, {"direct=/bin/true"}, {"x=/bin/true", "x=/bin/false"}} {
-		if _, err := Find(t.Context(), t.TempDir(), t.TempDir(), bad); err == nil {
+	for _, bad := range [][]string{{"x"}, {"=y"}, {"x="}, {"direct=/bin/true"}, {"bare=/bin/true"}, {"x=/bin/true", "x=/bin/false"}} {
+		if _, err := Find(t.Context(), t.TempDir(), t.TempDir(), []string{HAProxy}, bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
 	}
@@ -49,8 +52,10 @@ func TestVersionIn(t *testing.T) {
 	}
 }
 
+var localhost = netip.MustParseAddr("127.0.0.1")
+
 func TestConfig(t *testing.T) {
-	s := Setup{MaxConn: 50, Routes: []Route{{"echo", 1001, netip.MustParseAddrPort("127.0.0.1:2001")}, {"source", 1002, netip.MustParseAddrPort("127.0.0.1:2002")}}}
+	s := Setup{MaxConn: 50, Listen: localhost, Routes: []Route{{"echo", 1001, netip.MustParseAddrPort("127.0.0.1:2001")}, {"source", 1002, netip.MustParseAddrPort("127.0.0.1:2002")}}}
 	plain := s.Config()
 	want := `global
     maxconn 50
@@ -75,8 +80,60 @@ listen source
 	}
 	s.Splice = true
 	want = strings.Replace(want, "server 1m\n", "server 1m\n    option splice-request\n    option splice-response\n", 1)
+	s.Threads, s.Global = 2, []string{"tune.x 1"}
+	want = strings.Replace(want, "nbthread 1\n", "nbthread 2\n    tune.x 1\n", 1)
 	if diff := cmp.Diff(want, s.Config()); diff != "" {
 		t.Error(diff)
+	}
+	bare, iocopy := Peer{Kind: OwnRelay, Splices: true}, Peer{Kind: OwnRelay}
+	for p, want := range map[*Peer][]string{
+		&bare:   {"-threads", "2", "-splice", "127.0.0.1:1001=127.0.0.1:2001", "127.0.0.1:1002=127.0.0.1:2002"},
+		&iocopy: {"-threads", "2", "127.0.0.1:1001=127.0.0.1:2001", "127.0.0.1:1002=127.0.0.1:2002"},
+	} {
+		got, err := p.arguments(&s, "")
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+	}
+}
+
+func TestNginxIn(t *testing.T) {
+	for _, tc := range []struct{ text, version, module, missing string }{
+		{"nginx version: nginx/1.22.1\nconfigure arguments: --modules-path=/m --with-stream=dynamic --with-x\n", "1.22.1", "/m/ngx_stream_module.so", ""},
+		{"nginx version: nginx/1.27.0\nconfigure arguments: --with-stream\n", "1.27.0", "", ""},
+		{"nginx version: openresty/1.25.3.1\nconfigure arguments: --with-stream_ssl_module\n", "1.25.3.1", "", "it is built without the stream module"},
+		{"--with-stream=dynamic\n", "", "", "its modules are nowhere"},
+	} {
+		version, module, missing := nginxIn(tc.text)
+		if version != tc.version || module != tc.module || missing != tc.missing {
+			t.Errorf("%q: %q, %q, %q", tc.text, version, module, missing)
+		}
+	}
+}
+
+func TestParseThread(t *testing.T) {
+	v, i, err := parseSwitches("Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n")
+	if v != 12 || i != 3 || err != nil {
+		t.Error(v, i, err)
+	}
+	for _, bad := range []string{"", "voluntary_ctxt_switches:\t12\n", "voluntary_ctxt_switches:\tx\nnonvoluntary_ctxt_switches:\t3\n"} {
+		if v, i, err := parseSwitches(bad); err == nil {
+			t.Errorf("%q: %d, %d", bad, v, i)
+		}
+	}
+	if d, err := parseSchedstat("659702 1773782 10\n"); d != 659702 || err != nil {
+		t.Error(d, err)
+	}
+	if d, err := parseSchedstat(""); err == nil {
+		t.Error(d)
+	}
+	if d, err := parseMachine("cpu  10 20 30 1000 7 40 50 999 0 0\ncpu0 1 2 3\n"); d != 1500*time.Millisecond || err != nil {
+		t.Error(d, err)
+	}
+	for _, bad := range []string{"", "cpu 1 2", "cpu0 1 2 3 4 5 6 7 8", "cpu x 2 3 4 5 6 7 8"} {
+		if d, err := parseMachine(bad); err == nil {
+			t.Errorf("%q: %v", bad, d)
+		}
 	}
 }
 
@@ -168,8 +225,9 @@ func TestProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := mustPort(t)
-	s := &Setup{MaxConn: 10, Routes: []Route{{"a", port, netip.MustParseAddrPort("127.0.0.1:1")}}}
-	pr, err := Start(t.Context(), p, s, t.TempDir(), cpus[:1])
+	s := &Setup{MaxConn: 10, Listen: localhost, Routes: []Route{{"a", port, netip.MustParseAddrPort("127.0.0.1:1")}}}
+	at := place.Apart(cpus[:1])
+	pr, err := Start(t.Context(), p, s, t.TempDir(), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +238,9 @@ func TestProcess(t *testing.T) {
 	if u, err := pr.CPU(); err != nil || u.Total <= 0 {
 		t.Errorf("CPU %+v, %v", u, err)
 	}
+	if threads, err := pr.Threads(); err != nil || threads[pr.PID()].CPU <= 0 {
+		t.Errorf("threads %v, %v", threads, err)
+	}
 	if n, err := pr.PSS(); err != nil || n < 100<<10 {
 		t.Errorf("PSS %d, %v", n, err)
 	}
@@ -189,7 +250,7 @@ func TestProcess(t *testing.T) {
 	}
 
 	s.Routes[0].Server = netip.AddrPort{}
-	if pr, err := Start(t.Context(), p, s, t.TempDir(), cpus[:1]); err == nil {
+	if pr, err := Start(t.Context(), p, s, t.TempDir(), at); err == nil {
 		pr.Stop()
 		t.Error("started with a broken configuration")
 	} else if !strings.Contains(err.Error(), "start haproxy: it ended at once") || !strings.Contains(err.Error(), "unknown keyword") {
@@ -199,27 +260,20 @@ func TestProcess(t *testing.T) {
 
 func mustPort(tb testing.TB) uint16 {
 	tb.Helper()
-	fd, e := netio.Socket(netio.FamilyInet)
-	if e != 0 {
-		tb.Fatal(e)
+	p := place.Party{CPUs: []int{0}, Addr: localhost}
+	port, err := p.FreePort()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	defer netio.Close(fd)
-	sa := netio.SockaddrFrom(netip.MustParseAddrPort("127.0.0.1:0"))
-	if e := netio.Bind(fd, &sa); e != 0 {
-		tb.Fatal(e)
-	}
-	if e := netio.LocalAddr(fd, &sa); e != 0 {
-		tb.Fatal(e)
-	}
-	return sa.Port()
+	return port
 }
 
 func TestStartGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s := &Setup{Routes: []Route{{"a", mustPort(t), netip.MustParseAddrPort("127.0.0.1:1")}}}
+	s := &Setup{Listen: localhost, Routes: []Route{{"a", mustPort(t), netip.MustParseAddrPort("127.0.0.1:1")}}}
 	p := &Peer{Name: "sleeper", Command: []string{"/bin/sh", "-c", "exec sleep 60", "sh"}}
-	pr, err := Start(ctx, p, s, t.TempDir(), []int{0})
+	pr, err := Start(ctx, p, s, t.TempDir(), place.Apart([]int{0}))
 	if err == nil {
 		pr.Stop()
 		t.Fatal("a proxy that never listens was taken for one")

@@ -5,18 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/bench/place"
 	"github.com/penstock/penstock/netio"
 	"golang.org/x/sys/unix"
 )
@@ -28,75 +27,89 @@ type Process struct {
 	ended  chan struct{}
 }
 
-const patience = 10 * time.Second
+const (
+	patience = 10 * time.Second
+	tick     = time.Second / 100 // USER_HZ of /proc, the same on every architecture that Go knows
+)
 
-// Start writes the configuration into dir, runs the peer on CPUs, and returns when every route accepts
-// connections.
-func Start(ctx context.Context, p *Peer, s *Setup, dir string, cpus []int) (*Process, error) {
-	file, err := os.CreateTemp(dir, p.Name+"-*.cfg")
+// Start configures the peer, runs it in the proxy's place, and returns when every route accepts
+// connections from the client's.
+func Start(ctx context.Context, p *Peer, s *Setup, dir string, at place.Placement) (*Process, error) {
+	args, err := p.arguments(s, dir)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := file.WriteString(s.Config()); err != nil {
+	pr, err := StartProgram(p.Name, append(p.Command[:len(p.Command):len(p.Command)], args...), at.Proxy)
+	if err != nil {
 		return nil, err
 	}
-	if err := file.Close(); err != nil {
-		return nil, err
+	var addrs []netip.AddrPort
+	for _, r := range s.Routes {
+		addrs = append(addrs, s.listen(r))
 	}
-	pr := &Process{ended: make(chan struct{})}
-	args := append(p.Command[1:len(p.Command):len(p.Command)], "-f", file.Name(), "-db")
-	pr.cmd = exec.Command(p.Command[0], args...)
-	pr.cmd.Stdout, pr.cmd.Stderr = &pr.output, &pr.output
-	pr.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C ends it through Stop, not beside it
-	if err := startOn(pr.cmd, cpus); err != nil {
-		return nil, fmt.Errorf("start %s: %w", p.Name, err)
-	}
-	go func() {
-		_ = pr.cmd.Wait() // how it ended is in ProcessState
-		close(pr.ended)
-	}()
-	if err := pr.awaitRoutes(ctx, s.Routes); err != nil {
+	if err := pr.Await(ctx, at.Client, addrs...); err != nil {
 		pr.Stop()
 		return nil, fmt.Errorf("start %s: %w%s", p.Name, err, pr.output.quote())
 	}
 	return pr, nil
 }
 
-// startOn starts a process that is bound to CPUs from its first instruction on: a child inherits the
-// mask of the thread that forks it.
-func startOn(cmd *exec.Cmd, cpus []int) error {
-	result := make(chan error)
+// StartProgram runs a command in a place, which it has from its first instruction on: a child inherits
+// that of the thread that forks it.
+func StartProgram(name string, command []string, at place.Party) (*Process, error) {
+	pr := &Process{ended: make(chan struct{})}
+	pr.cmd = exec.Command(command[0], command[1:]...)
+	pr.cmd.Stdout, pr.cmd.Stderr = &pr.output, &pr.output
+	pr.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C ends it through Stop, not beside it
+	if err := at.Do(pr.cmd.Start); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread dies with its mask
-		if err := netio.PinThread(cpus); err != nil {
-			result <- err
-			return
-		}
-		result <- cmd.Start()
+		_ = pr.cmd.Wait() // how it ended is in ProcessState
+		close(pr.ended)
 	}()
-	return <-result
+	return pr, nil
 }
 
-func (p *Process) awaitRoutes(ctx context.Context, routes []Route) error {
+// Await returns when all addresses accept connections from a place.
+func (p *Process) Await(ctx context.Context, from place.Party, addrs ...netip.AddrPort) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for _, r := range routes {
-		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), r.Port).String()
+	for _, addr := range addrs {
 		for {
-			var d net.Dialer
-			c, err := d.DialContext(ctx, "tcp", addr)
+			err := from.Do(func() error { return knock(addr) })
 			if err == nil {
-				c.Close()
 				break
 			}
 			select {
 			case <-p.ended:
 				return fmt.Errorf("it ended at once: %v", p.cmd.ProcessState)
 			case <-ctx.Done():
-				return fmt.Errorf("%s: no connection: %w", r.Name, err)
+				return fmt.Errorf("%v: no connection: %w", addr, err)
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
+	}
+	return nil
+}
+
+// knock connects and leaves.
+func knock(addr netip.AddrPort) error {
+	sa := netio.SockaddrFrom(addr)
+	fd, e := netio.Socket(sa.Family())
+	if e != 0 {
+		return e
+	}
+	defer netio.Close(fd)
+	if e := netio.Connect(fd, &sa); e != 0 && e != netio.EINPROGRESS {
+		return e
+	}
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(poll, int(patience.Milliseconds())); n == 0 || err != nil {
+		return errors.Join(netio.ETIMEDOUT, err)
+	}
+	if e := netio.SocketError(fd); e != 0 {
+		return e
 	}
 	return nil
 }
@@ -140,8 +153,32 @@ func (c CPU) Sub(earlier CPU) CPU {
 // Add sums two uses.
 func (c CPU) Add(o CPU) CPU { return CPU{c.Total + o.Total, c.User + o.User, c.System + o.System} }
 
+// pids are the process and its children, which nginx has.
+func (p *Process) pids() []int {
+	pids := []int{p.PID()}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.PID(), p.PID()))
+	if err != nil {
+		return pids // a kernel that does not tell (CONFIG_PROC_CHILDREN)
+	}
+	for _, f := range strings.Fields(string(b)) {
+		if pid, err := strconv.Atoi(f); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // CPU samples the use so far.
-func (p *Process) CPU() (CPU, error) { return cpuOf(p.PID()) }
+func (p *Process) CPU() (sum CPU, err error) {
+	for _, pid := range p.pids() {
+		c, err := cpuOf(pid)
+		if err != nil {
+			return CPU{}, err
+		}
+		sum = sum.Add(c)
+	}
+	return sum, nil
+}
 
 func cpuOf(pid int) (CPU, error) {
 	// The clock of another process's CPU time, as clock_getcpuclockid(3) makes it.
@@ -164,7 +201,6 @@ func cpuOf(pid int) (CPU, error) {
 
 // parseStat takes utime and stime from the text of /proc/PID/stat (proc_pid_stat(5)).
 func parseStat(s string) (user, system time.Duration, err error) {
-	const tick = time.Second / 100 // USER_HZ, the same on every architecture that Go knows
 	// The name, in parentheses, may hold anything.
 	fields := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
 	const utime, stime = 14 - 3, 15 - 3
@@ -183,12 +219,19 @@ func parseStat(s string) (user, system time.Duration, err error) {
 }
 
 // PSS is the user-space memory of the process in bytes, shared pages counted in proportion.
-func (p *Process) PSS() (int64, error) {
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID()), "smaps_rollup"))
-	if err != nil {
-		return 0, err
+func (p *Process) PSS() (sum int64, err error) {
+	for _, pid := range p.pids() {
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+		if err != nil {
+			return 0, err
+		}
+		n, err := kilobytes(string(b), "Pss:")
+		if err != nil {
+			return 0, err
+		}
+		sum += n
 	}
-	return kilobytes(string(b), "Pss:")
+	return sum, nil
 }
 
 // KernelMemory is what the kernel of the whole machine holds that it cannot give back at will, socket

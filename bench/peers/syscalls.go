@@ -20,9 +20,12 @@ type Tracer struct {
 }
 
 // Trace attaches to a process; dir takes the counts.
-func Trace(pid int, dir string) (*Tracer, error) {
-	t := &Tracer{table: filepath.Join(dir, fmt.Sprintf("strace-%d.txt", pid))}
-	t.cmd = exec.Command("strace", "-c", "-f", "-U", "calls,name", "-o", t.table, "-p", strconv.Itoa(pid))
+func Trace(p *Process, dir string) (*Tracer, error) {
+	t := &Tracer{table: filepath.Join(dir, fmt.Sprintf("strace-%d.txt", p.PID()))}
+	t.cmd = exec.Command("strace", "-c", "-f", "-U", "calls,name", "-o", t.table)
+	for _, pid := range p.pids() {
+		t.cmd.Args = append(t.cmd.Args, "-p", strconv.Itoa(pid))
+	}
 	said, err := t.cmd.StderrPipe()
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	var b strings.Builder
 	h := &r.Host
 	fmt.Fprintf(&b, "Linux %s, %d CPUs (%s), %s, %s.\n", h.Kernel, h.CPUs, h.CPU, h.Go, h.Time.UTC().Format("2006-01-02 15:04 UTC"))
-	fmt.Fprintf(&b, "%s; %d interleaved rounds, windows of %s.\nMedians, ranges in brackets; ratios are taken within a round, to %s.\n\n", h.Placement, h.Rounds, h.Window, r.Reference)
+	fmt.Fprintf(&b, "%s; %d interleaved rounds, windows of %s.\nMedians, ranges in brackets; ratios are taken within a round, of the proxy's CPU time where nothing else is said.\n\n", h.Placement, h.Rounds, h.Window)
 	for _, p := range r.Peers {
 		switch {
 		case p.Missing != "":
@@ -26,8 +26,12 @@ func (r *Report) Markdown(w io.Writer) error {
 		fmt.Fprintf(&b, "- %s: %s\n", s.Name, s.About)
 	}
 	r.costs(&b)
+	r.latencies(&b)
+	r.machine(&b)
 	r.memory(&b)
+	r.wakeups(&b)
 	r.calls(&b)
+	r.targets(&b)
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "\nNote: %s\n", n)
 	}
@@ -41,37 +45,105 @@ func (r *Report) Markdown(w io.Writer) error {
 func (r *Report) costs(b *strings.Builder) {
 	var t table
 	for _, row := range r.Rows {
-		if row.Unit == PerSession {
+		rate, known := row.Values[Rate]
+		if !known {
 			continue
 		}
 		unit := string(row.Unit)
-		latency := "–"
-		if row.P50.N > 0 {
-			latency = duration(row.P50.Median) + " / " + duration(row.P99.Median)
-		}
-		cost, user := "–", "–"
-		if row.Cost.Max > 0 {
-			cost = spread(row.Cost, duration) + "/" + unit
+		cost, user, switches := "–", "–", "–"
+		if row.Values[CPU].Max > 0 {
+			cost = spread(row.Values[CPU], duration) + "/" + unit
 			user = fmt.Sprintf("%.0f %%", 100*row.UserPart)
+			switches = count(row.Values[Switches].Median) + "/" + unit
 		}
-		t.add(row.Scenario, row.Peer, spread(row.Rate, count)+" "+unit+"/s", latency, cost, user, ratio(row.Ratio), duration(row.LoadCost.Median)+"/"+unit)
+		loadCost := "–"
+		if row.Values[LoadCPU].Max > 0 {
+			loadCost = duration(row.Values[LoadCPU].Median) + "/" + unit
+		}
+		rates := spread(rate, count) + " " + unit + "/s"
+		if beside := row.Values[Beside]; beside.N > 0 {
+			rates += ", " + spread(beside, count) + " GiB/s"
+		}
+		t.add(row.Scenario, row.Peer, rates, cost, user, ratio(row.Ratios[CPU]), ratio(row.ToLimit[CPU]), switches, loadCost)
 	}
-	t.write(b, "scenario", "peer", "rate", "p50 / p99", "CPU of the proxy", "user", "ratio", "CPU of the load")
+	t.write(b, "scenario", "peer", "rate", "CPU of the proxy", "user", "ratio to "+r.Reference, "to "+r.Limit, "context switches", "CPU of the load")
+}
+
+func (r *Report) latencies(b *strings.Builder) {
+	var t table
+	for _, row := range r.Rows {
+		if row.Values[P99].N == 0 {
+			continue
+		}
+		cells := []string{row.Scenario, row.Peer}
+		for _, m := range []Metric{P50, P99, P999} {
+			if row.Values[m].N == 0 {
+				cells = append(cells, "–")
+				continue
+			}
+			cells = append(cells, spread(row.Values[m], duration))
+		}
+		t.add(append(cells, ratio(row.Ratios[P99]), ratio(row.Ratios[P999]))...)
+	}
+	t.write(b, "scenario", "peer", "p50", "p99", "p99.9", "p99 to "+r.Reference, "p99.9 to "+r.Reference)
+}
+
+func (r *Report) machine(b *strings.Builder) {
+	var t table
+	for _, row := range r.Rows {
+		if m := row.Values[Machine]; m.Max > 0 {
+			together := "–"
+			if row.Values[Together].N > 0 {
+				together = spread(row.Values[Together], duration) + "/" + string(row.Unit)
+			}
+			t.add(row.Scenario, row.Peer, spread(m, duration)+"/"+string(row.Unit), ratio(row.Ratios[Machine]), ratio(row.ToLimit[Machine]), together, ratio(row.Ratios[Together]))
+		}
+	}
+	t.write(b, "scenario", "peer", "CPU of the whole machine", "ratio to "+r.Reference, "to "+r.Limit, "proxy and load alone", "ratio to "+r.Reference)
 }
 
 func (r *Report) memory(b *strings.Builder) {
 	var t table
 	for _, row := range r.Rows {
-		if row.Unit != PerSession {
+		if row.Values[Memory].N == 0 {
 			continue
 		}
-		user := "–"
-		if row.Cost.Max > 0 {
-			user = spread(row.Cost, size)
+		user, kernel := "–", "–"
+		if row.Values[Memory].Max > 0 {
+			user = spread(row.Values[Memory], size)
 		}
-		t.add(row.Scenario, row.Peer, user, ratio(row.Ratio), spread(row.Kernel, size))
+		if row.Values[Kernel].N > 0 {
+			kernel = spread(row.Values[Kernel], size)
+		}
+		t.add(row.Scenario, row.Peer, user, ratio(row.Ratios[Memory]), kernel)
 	}
-	t.write(b, "scenario", "peer", "user space per session", "ratio", "kernel per session, both ends included")
+	t.write(b, "scenario", "peer", "user space per session", "ratio to "+r.Reference, "kernel per session, both ends included")
+}
+
+func (r *Report) wakeups(b *strings.Builder) {
+	var t table
+	for _, row := range r.Rows {
+		if row.Values[Wakeups].N > 0 {
+			t.add(row.Scenario, row.Peer, spread(row.Values[Workers], count)+"/s", spread(row.Values[Wakeups], count)+"/s")
+		}
+	}
+	t.write(b, "scenario", "peer", "wake-ups of workers", "of all threads")
+}
+
+func (r *Report) targets(b *strings.Builder) {
+	var t table
+	for i := range r.Targets {
+		v := &r.Targets[i]
+		measured := "–"
+		if v.Measured.N > 0 {
+			measured = ratio(v.Measured)
+			if v.Against == Absolute {
+				measured = spread(v.Measured, v.Metric.format)
+			}
+		}
+		t.add(v.Name, r.limit(&v.Target), measured, v.outcome())
+	}
+	t.write(b, "target", "limit", "measured", "outcome")
 }
 
 func (r *Report) calls(b *strings.Builder) {
@@ -103,6 +175,18 @@ func (r *Report) calls(b *strings.Builder) {
 		t.add(c.Scenario, c.Peer, fmt.Sprintf("%.2f/%s", float64(total)/c.Units, unit), strings.Join(parts, ", "))
 	}
 	t.write(b, "scenario", "peer", "system calls", "of which")
+}
+
+// format writes a figure of the metric with its unit.
+func (m Metric) format(v float64) string {
+	switch m {
+	case Memory, Kernel:
+		return size(v)
+	case Rate, Switches, Wakeups, Workers:
+		return count(v)
+	default:
+		return duration(v)
+	}
 }
 
 func ratio(s Spread) string {

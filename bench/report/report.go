@@ -3,13 +3,16 @@ package report
 import (
 	"encoding/json"
 	"io"
+	"maps"
+	"slices"
 	"time"
 )
 
 // Report is everything that a run gave: what JSON holds, and what the table is made from.
 type Report struct {
 	Host      Host       `json:"host"`
-	Reference string     `json:"reference"` // the peer that ratios refer to
+	Reference string     `json:"reference"` // the peer that ratios refer to,
+	Limit     string     `json:"limit"`     // and the one that is as cheap as it gets
 	Peers     []Peer     `json:"peers"`
 	Scenarios []Scenario `json:"scenarios"`
 	Samples   []Sample   `json:"samples"`
@@ -17,6 +20,7 @@ type Report struct {
 	Failures  []Failure  `json:"failures,omitempty"`
 	Notes     []string   `json:"notes,omitempty"` // what could not be measured, and why
 	Rows      []Row      `json:"rows"`
+	Targets   []Verdict  `json:"targets,omitempty"`
 }
 
 // Host says where the figures come from.
@@ -46,6 +50,7 @@ const (
 	PerOp      Unit = "op"
 	PerGiB     Unit = "GiB"
 	PerSession Unit = "session" // memory instead of CPU time
+	PerSecond  Unit = "s"       // wake-ups instead of CPU time
 )
 
 // Scenario is one kind of traffic.
@@ -61,18 +66,24 @@ type Sample struct {
 	Peer     string `json:"peer"`
 	Round    int    `json:"round"`
 
-	Ops       uint64        `json:"ops,omitempty"`
-	Bytes     uint64        `json:"bytes,omitempty"`
-	Elapsed   time.Duration `json:"elapsed_ns,omitempty"`
-	CPU       time.Duration `json:"cpu_ns,omitempty"` // of the proxy
-	User      time.Duration `json:"user_ns,omitempty"`
-	System    time.Duration `json:"system_ns,omitempty"`
-	LoadCPU   time.Duration `json:"load_cpu_ns,omitempty"` // of client and server
-	LatencyNs *Latency      `json:"latency_ns,omitempty"`
+	Ops         uint64        `json:"ops,omitempty"`
+	Bytes       uint64        `json:"bytes,omitempty"`
+	Elapsed     time.Duration `json:"elapsed_ns,omitempty"`
+	OfferedRate float64       `json:"offered_rate,omitempty"` // of an open loop, operations a second
+	CPU         time.Duration `json:"cpu_ns,omitempty"`       // of the proxy
+	User        time.Duration `json:"user_ns,omitempty"`
+	System      time.Duration `json:"system_ns,omitempty"`
+	LoadCPU     time.Duration `json:"load_cpu_ns,omitempty"`    // of client and server
+	MachineCPU  time.Duration `json:"machine_cpu_ns,omitempty"` // of everything that ran
+	Switches    uint64        `json:"switches,omitempty"`       // context switches of the proxy
+	LatencyNs   *Latency      `json:"latency_ns,omitempty"`
 
 	Sessions    int   `json:"sessions,omitempty"`
 	UserBytes   int64 `json:"user_bytes,omitempty"`   // of the proxy, above its baseline
 	KernelBytes int64 `json:"kernel_bytes,omitempty"` // of the whole machine, above its baseline
+
+	Wakeups       uint64 `json:"wakeups,omitempty"`        // of all threads of an idle proxy
+	WorkerWakeups uint64 `json:"worker_wakeups,omitempty"` // of those that carry traffic
 }
 
 // Latency holds percentiles in nanoseconds.
@@ -102,16 +113,37 @@ type Row struct {
 	Scenario string  `json:"scenario"`
 	Peer     string  `json:"peer"`
 	Unit     Unit    `json:"unit"`
-	Rate     Spread  `json:"rate"`      // units per second
-	Cost     Spread  `json:"cost"`      // CPU time of the proxy, or user-space memory, per unit
-	LoadCost Spread  `json:"load_cost"` // CPU time of client and server per unit
-	Kernel   Spread  `json:"kernel"`    // memory of the whole machine's kernel per session
 	UserPart float64 `json:"user_part"` // share of user space in the proxy's CPU time, 0 to 1
-	P50      Spread  `json:"p50"`
-	P99      Spread  `json:"p99"`
-	P999     Spread  `json:"p99_9"`
-	Ratio    Spread  `json:"ratio"` // of Cost to the reference's, round by round
+	// By metric, where the scenario has it; then the ratios to the reference and to the limit, round by
+	// round.
+	Values  map[Metric]Spread `json:"values"`
+	Ratios  map[Metric]Spread `json:"ratios,omitempty"`
+	ToLimit map[Metric]Spread `json:"ratios_to_limit,omitempty"`
 }
+
+// Metric is one kind of figure.
+type Metric string
+
+// The metrics. Costs are for each unit of the scenario.
+const (
+	Rate     Metric = "rate"          // units a second
+	Beside   Metric = "beside"        // GiB a second of the streams of a mix
+	CPU      Metric = "cpu"           // CPU time of the proxy
+	LoadCPU  Metric = "load_cpu"      // of client and server
+	Machine  Metric = "machine_cpu"   // of the whole machine
+	Together Metric = "cpu_with_load" // CPU and LoadCPU: the machine's without what else it does
+	Switches Metric = "switches"      // context switches of the proxy
+	P50      Metric = "p50"
+	P99      Metric = "p99"
+	P999     Metric = "p99.9"
+	Memory   Metric = "memory" // of user space, for each session
+	Kernel   Metric = "kernel" // memory of the whole machine's kernel, for each session
+	Wakeups  Metric = "wakeups"
+	Workers  Metric = "worker_wakeups"
+)
+
+// Metrics are all of them.
+var Metrics = []Metric{Rate, Beside, CPU, LoadCPU, Machine, Together, Switches, P50, P99, P999, Memory, Kernel, Wakeups, Workers}
 
 func (s *Sample) units(u Unit) float64 {
 	switch u {
@@ -119,77 +151,107 @@ func (s *Sample) units(u Unit) float64 {
 		return float64(s.Bytes) / (1 << 30)
 	case PerSession:
 		return float64(s.Sessions)
+	case PerSecond:
+		return s.Elapsed.Seconds()
 	default:
 		return float64(s.Ops)
 	}
 }
 
-// cost is what one unit cost the proxy.
-func (s *Sample) cost(u Unit) float64 {
+// values are the figures that one sample holds.
+func (s *Sample) values(u Unit) map[Metric]float64 {
+	v := map[Metric]float64{}
 	n := s.units(u)
-	switch {
-	case n == 0:
-		return 0
-	case u == PerSession:
-		return float64(s.UserBytes) / n
-	default:
-		return s.CPU.Seconds() / n
+	if n == 0 {
+		return v
 	}
+	if s.Sessions > 0 {
+		v[Memory] = float64(s.UserBytes) / float64(s.Sessions)
+	}
+	switch u {
+	case PerSession:
+		v[Kernel] = float64(s.KernelBytes) / n
+		return v
+	case PerSecond:
+		v[Wakeups], v[Workers] = float64(s.Wakeups)/n, float64(s.WorkerWakeups)/n
+		return v
+	}
+	v[Rate] = n / s.Elapsed.Seconds()
+	if l := s.LatencyNs; l != nil {
+		for m, ns := range map[Metric]int64{P50: l.P50, P99: l.P99, P999: l.P999} {
+			if ns > 0 { // real programs do not tell all of them
+				v[m] = float64(ns) / 1e9
+			}
+		}
+	}
+	if u == PerOp && s.Bytes > 0 { // a mix, whose costs belong to neither of its parts
+		v[Beside] = float64(s.Bytes) / (1 << 30) / s.Elapsed.Seconds()
+		return v
+	}
+	v[CPU], v[LoadCPU], v[Machine] = s.CPU.Seconds()/n, s.LoadCPU.Seconds()/n, s.MachineCPU.Seconds()/n
+	if s.LoadCPU > 0 {
+		v[Together] = v[CPU] + v[LoadCPU]
+	}
+	v[Switches] = float64(s.Switches) / n
+	return v
 }
 
-// Summarise fills Rows from Samples, in the order of scenarios and peers.
+// rounds are the figures of one peer in one scenario by metric and round.
+type rounds map[Metric]map[int]float64
+
+// Summarise fills Rows from Samples, in the order of scenarios and peers, and Targets from Rows.
 func (r *Report) Summarise() {
-	r.Rows = nil
+	r.Rows, r.Targets = nil, nil
 	for _, sc := range r.Scenarios {
-		costs := map[string]map[int]float64{}
+		by := map[string]rounds{}
+		user, both := map[string]time.Duration{}, map[string]time.Duration{}
 		for i := range r.Samples {
-			if s := &r.Samples[i]; s.Scenario == sc.Name {
-				if costs[s.Peer] == nil {
-					costs[s.Peer] = map[int]float64{}
+			s := &r.Samples[i]
+			if s.Scenario != sc.Name {
+				continue
+			}
+			if by[s.Peer] == nil {
+				by[s.Peer] = rounds{}
+			}
+			user[s.Peer] += s.User
+			both[s.Peer] += s.User + s.System
+			for m, v := range s.values(sc.Unit) {
+				if by[s.Peer][m] == nil {
+					by[s.Peer][m] = map[int]float64{}
 				}
-				costs[s.Peer][s.Round] = s.cost(sc.Unit)
+				by[s.Peer][m][s.Round] = v
 			}
 		}
 		for _, p := range r.Peers {
-			if costs[p.Name] != nil {
-				row := r.row(sc, p.Name)
-				row.Ratio = SpreadOf(Ratios(costs[p.Name], costs[r.Reference]))
-				r.Rows = append(r.Rows, row)
+			if len(by[p.Name]) == 0 {
+				continue
 			}
+			row := Row{Scenario: sc.Name, Peer: p.Name, Unit: sc.Unit, Values: map[Metric]Spread{}, Ratios: map[Metric]Spread{}, ToLimit: map[Metric]Spread{}}
+			if both[p.Name] > 0 {
+				row.UserPart = float64(user[p.Name]) / float64(both[p.Name])
+			}
+			for m, of := range by[p.Name] {
+				row.Values[m] = SpreadOf(slices.Collect(maps.Values(of)))
+				for name, into := range map[string]map[Metric]Spread{r.Reference: row.Ratios, r.Limit: row.ToLimit} {
+					if s := SpreadOf(Ratios(of, by[name][m])); s.N > 0 {
+						into[m] = s
+					}
+				}
+			}
+			r.Rows = append(r.Rows, row)
 		}
 	}
+	r.judge()
 }
 
-func (r *Report) row(sc Scenario, peer string) Row {
-	var rate, cost, load, kernel, p50, p99, p999 []float64
-	var user, system time.Duration
-	for i := range r.Samples {
-		s := &r.Samples[i]
-		n := s.units(sc.Unit)
-		if s.Scenario != sc.Name || s.Peer != peer || n == 0 {
-			continue
-		}
-		cost = append(cost, s.cost(sc.Unit))
-		user, system = user+s.User, system+s.System
-		if sc.Unit == PerSession {
-			kernel = append(kernel, float64(s.KernelBytes)/n)
-			continue
-		}
-		rate = append(rate, n/s.Elapsed.Seconds())
-		load = append(load, s.LoadCPU.Seconds()/n)
-		if l := s.LatencyNs; l != nil {
-			p50, p99, p999 = append(p50, float64(l.P50)/1e9), append(p99, float64(l.P99)/1e9), append(p999, float64(l.P999)/1e9)
+// row is the summary of a peer in a scenario, nil when there is none.
+func (r *Report) row(scenario, peer string) *Row {
+	for i := range r.Rows {
+		if row := &r.Rows[i]; row.Scenario == scenario && row.Peer == peer {
+			return row
 		}
 	}
-	row := Row{
-		Scenario: sc.Name, Peer: peer, Unit: sc.Unit,
-		Rate: SpreadOf(rate), Cost: SpreadOf(cost), LoadCost: SpreadOf(load), Kernel: SpreadOf(kernel),
-		P50: SpreadOf(p50), P99: SpreadOf(p99), P999: SpreadOf(p999),
-	}
-	if both := user + system; both > 0 {
-		row.UserPart = float64(user) / float64(both)
-	}
-	return row
+	return nil
 }
 
 // JSON writes the report.

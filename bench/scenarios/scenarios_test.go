@@ -2,39 +2,24 @@ package scenarios
 
 import (
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/penstock/penstock/bench/peers"
+	"github.com/penstock/penstock/bench/place"
 	"github.com/penstock/penstock/bench/report"
 	"github.com/penstock/penstock/netio"
 )
 
-func mustPlace(tb testing.TB) Placement {
+func mustCPUs(tb testing.TB) []int {
 	tb.Helper()
 	cpus, err := netio.UsableCPUs()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return Place(cpus)
-}
-
-func TestPlace(t *testing.T) {
-	for _, tc := range []struct {
-		cpus []int
-		want Placement
-		text string
-	}{
-		{[]int{3}, Placement{[]int{3}, []int{3}, []int{3}}, "Everything on CPU 3: figures per operation include the load's cache misses"},
-		{[]int{0, 1}, Placement{[]int{0}, []int{1}, []int{1}}, "Proxy on CPU 0, client and server on CPU 1"},
-		{[]int{2, 4, 6, 8}, Placement{[]int{2}, []int{4}, []int{6}}, "Proxy on CPU 2, client on CPU 4, server on CPU 6"},
-	} {
-		got := Place(tc.cpus)
-		if diff := cmp.Diff(tc.want, got); diff != "" || got.String() != tc.text {
-			t.Errorf("%v: %s %q", tc.cpus, diff, got)
-		}
-	}
+	return cpus
 }
 
 func TestSelect(t *testing.T) {
@@ -48,7 +33,7 @@ func TestSelect(t *testing.T) {
 	for _, tc := range []struct {
 		ask, want []string
 	}{
-		{nil, []string{"roundtrip-1", "roundtrip-50", "connect-20", "bulk-4", "bulk-splice-4", "idle-5000"}},
+		{nil, []string{"roundtrip-1", "roundtrip-50", "connect-20", "bulk-4", "bulk-splice-4", "idle-5000", "wakeups"}},
 		{[]string{"bulk"}, []string{"bulk-4", "bulk-splice-4"}},
 		{[]string{"idle", "roundtrip-50"}, []string{"roundtrip-50", "idle-5000"}},
 	} {
@@ -62,16 +47,26 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// small is every scenario that needs no program of others, with few connections.
+func small() []Scenario {
+	var out []Scenario
+	for _, s := range All() {
+		if s.program == nil {
+			s.Conns = min(s.Conns, 20)
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // TestRunDirect runs every kind of scenario with nothing between client and server.
 func TestRunDirect(t *testing.T) {
-	all := Short()
-	for i := range all {
-		all[i].Conns = min(all[i].Conns, 30)
-	}
+	all := small()
+	all = slices.DeleteFunc(all, func(s Scenario) bool { return s.proxied })
 	var lines int
 	rep, err := Run(t.Context(), Options{
-		Scenarios: all, Reference: peers.HAProxy, Place: mustPlace(t), Rounds: 2, Window: 5 * time.Millisecond, Dir: t.TempDir(),
-		Peers:    []peers.Peer{{Name: peers.HAProxy, Missing: "left out"}, {Name: peers.Direct, Kind: peers.NoProxy}},
+		Scenarios: all, Reference: peers.HAProxy, CPUs: mustCPUs(t), Place: place.Apart(mustCPUs(t)), Rounds: 2, Window: 5 * time.Millisecond, Dir: t.TempDir(),
+		Peers:    []peers.Peer{{Name: peers.HAProxy, Missing: "left out"}, {Name: peers.Direct, Kind: peers.NoProxy, Splices: true}},
 		Progress: func(string) { lines++ },
 	})
 	if err != nil {
@@ -81,26 +76,23 @@ func TestRunDirect(t *testing.T) {
 		t.Errorf("%d failures %v, %d samples, %d rows, %d lines, %d rounds", len(rep.Failures), rep.Failures, len(rep.Samples), len(rep.Rows), lines, rep.Host.Rounds)
 	}
 	for _, row := range rep.Rows {
-		if row.Unit != report.PerSession && row.Rate.Min <= 0 {
-			t.Errorf("%s: rate %+v", row.Scenario, row.Rate)
+		if row.Unit != report.PerSession && row.Values[report.Rate].Min <= 0 {
+			t.Errorf("%s: %+v", row.Scenario, row.Values)
 		}
 	}
 }
 
-// TestRunProxy measures one real proxy and one that cannot work.
-func TestRunProxy(t *testing.T) {
-	path, err := exec.LookPath("haproxy")
+// TestRunProxies measures the real proxies that are there, our own relays, and one that cannot work.
+func TestRunProxies(t *testing.T) {
+	dir := t.TempDir()
+	list, err := peers.Find(t.Context(), "../..", dir, []string{peers.HAProxy, peers.Bare, peers.IOCopy, peers.Nginx}, []string{"broken=/bin/false"})
 	if err != nil {
-		t.Skip("haproxy is not installed")
+		t.Fatal(err)
 	}
-	all := Short()
-	for i := range all {
-		all[i].Conns = min(all[i].Conns, 20)
-	}
+	all := small()
 	rep, err := Run(t.Context(), Options{
-		Scenarios: all, Reference: peers.HAProxy, Place: mustPlace(t), Rounds: 1, Window: 5 * time.Millisecond, Dir: t.TempDir(),
-		Peers:    []peers.Peer{{Name: peers.HAProxy, Command: []string{path}}, {Name: "broken", Command: []string{"/bin/false"}}},
-		Progress: func(string) {},
+		Scenarios: all, Reference: peers.IOCopy, Limit: peers.Bare, CPUs: mustCPUs(t), Place: place.Apart(mustCPUs(t)),
+		Rounds: 1, Window: 5 * time.Millisecond, Dir: dir, Peers: list, Progress: func(string) {},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -113,12 +105,29 @@ func TestRunProxy(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	if len(rep.Rows) != len(all) {
-		t.Fatalf("%d rows, want %d", len(rep.Rows), len(all))
+	want := 0
+	for i := range list {
+		p := &list[i]
+		if p.Missing != "" {
+			t.Logf("%s is left out: %s", p.Name, p.Missing)
+			continue
+		}
+		for j := range all {
+			if p.Name != "broken" && all[j].applies(p) {
+				want++
+			}
+		}
 	}
+	if len(rep.Rows) != want {
+		t.Errorf("%d rows, want %d", len(rep.Rows), want)
+	}
+	used := map[string]float64{} // a single window is so short that a proxy may sleep through it
 	for _, row := range rep.Rows {
-		if row.Peer != peers.HAProxy || row.Unit != report.PerSession && (row.Cost.Min <= 0 || row.Ratio.Median != 1) {
-			t.Errorf("%+v", row)
+		used[row.Peer] += row.Values[report.CPU].Max
+	}
+	for i := range list {
+		if p := &list[i]; p.Missing == "" && p.Name != "broken" && (used[p.Name] > 0) != (p.Kind != peers.NoProxy) {
+			t.Errorf("%s used CPU time: %v", p.Name, used[p.Name])
 		}
 	}
 }
@@ -137,7 +146,7 @@ func TestCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	rep, err := Run(t.Context(), Options{
-		Scenarios: some, Place: mustPlace(t), Rounds: 1, Window: 20 * time.Millisecond, Calls: true, Dir: t.TempDir(),
+		Scenarios: some, CPUs: mustCPUs(t), Place: place.Apart(mustCPUs(t)), Rounds: 1, Window: 20 * time.Millisecond, Calls: true, Dir: t.TempDir(),
 		Peers: []peers.Peer{{Name: peers.HAProxy, Command: []string{path}}}, Progress: func(string) {},
 	})
 	if err != nil {
@@ -161,10 +170,87 @@ func TestBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	rep, err := Run(t.Context(), Options{
-		Scenarios: all, Place: mustPlace(t), Rounds: 100, Window: 10 * time.Millisecond, Budget: time.Millisecond, Dir: t.TempDir(),
-		Peers: []peers.Peer{{Name: peers.Direct, Kind: peers.NoProxy}}, Progress: func(string) {},
+		Scenarios: all, CPUs: mustCPUs(t), Place: place.Apart(mustCPUs(t)), Rounds: 100, Window: 10 * time.Millisecond, Budget: time.Millisecond, Dir: t.TempDir(),
+		Peers: []peers.Peer{{Name: peers.Direct, Kind: peers.NoProxy, Splices: true}}, Progress: func(string) {},
 	})
 	if err != nil || rep.Host.Rounds != 1 {
 		t.Errorf("%d rounds, %v; want the one that is always done", rep.Host.Rounds, err)
+	}
+}
+
+func TestFits(t *testing.T) {
+	r := &run{Options: Options{}, files: 1000}
+	r.report = &report.Report{}
+	s, p := idle(300), peers.Peer{Name: "x", FilesPerSession: 6}
+	if r.fits(&s, &p) || len(r.report.Notes) != 1 {
+		t.Errorf("300 sessions of 6 files fit into 1000: %v", r.report.Notes)
+	}
+	p.FilesPerSession = 0
+	if !r.fits(&s, &p) {
+		t.Error("300 sessions of 2 files do not fit into 1000")
+	}
+}
+
+func TestParsePrograms(t *testing.T) {
+	redis := "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\",\"p99_latency_ms\",\"max_latency_ms\"\n" +
+		"\"GET\",\"50000.00\",\"0.5\",\"0.1\",\"0.400\",\"0.9\",\"1.500\",\"3\"\n"
+	sysbench := "SQL statistics:\n    transactions:                        2500   (1250.00 per sec.)\nGeneral statistics:\n" +
+		"    total time:                          2.0005s\nLatency (ms):\n         99th percentile:                        3.50\n"
+	iperf := `{"end":{"sum_received":{"bytes":3000000,"seconds":1.5}}}`
+	for name, tc := range map[string]struct {
+		got  func(string) (report.Sample, error)
+		text string
+		want report.Sample
+	}{
+		"redis": {
+			func(s string) (report.Sample, error) { return parseRedisBenchmark([]byte(s), 1000) }, redis,
+			report.Sample{Ops: 1000, Elapsed: 20 * time.Millisecond, LatencyNs: &report.Latency{P50: 400_000, P99: 1_500_000}},
+		},
+		"sysbench": {
+			func(s string) (report.Sample, error) { return parseSysbench([]byte(s), 0) }, sysbench,
+			report.Sample{Ops: 2500, Elapsed: 2000500 * time.Microsecond, LatencyNs: &report.Latency{P99: 3_500_000}},
+		},
+		"iperf3": {
+			func(s string) (report.Sample, error) { return parseIperf3([]byte(s), 0) }, iperf,
+			report.Sample{Bytes: 3_000_000, Elapsed: 1500 * time.Millisecond},
+		},
+	} {
+		got, err := tc.got(tc.text)
+		if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v %s", name, err, diff)
+		}
+		for _, bad := range []string{"", "{}", `{"error":"busy"}`, "a,b\n", "a\n\"", "rps\n0\n", "transactions: 0\n"} {
+			if got, err := tc.got(bad); err == nil {
+				t.Errorf("%s: %q gives %+v", name, bad, got)
+			}
+		}
+	}
+}
+
+// TestProgram measures real programs through a proxy, as far as they are there.
+func TestProgram(t *testing.T) {
+	dir := t.TempDir()
+	list, err := peers.Find(t.Context(), "../..", dir, []string{peers.Bare}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var some []Scenario
+	for _, s := range programs() {
+		if s.program.route != toMariaDB { // which takes its time to start
+			some = append(some, s)
+		}
+	}
+	rep, err := Run(t.Context(), Options{
+		Scenarios: some, CPUs: mustCPUs(t), Place: place.Apart(mustCPUs(t)), Rounds: 1, Window: 10 * time.Millisecond,
+		Dir: dir, Peers: list, Progress: func(string) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range rep.Notes {
+		t.Log(n)
+	}
+	if len(rep.Failures) > 0 || len(rep.Samples) != 2*(len(some)-len(rep.Notes)) {
+		t.Errorf("failures %v, %d samples", rep.Failures, len(rep.Samples))
 	}
 }
