@@ -59,7 +59,7 @@ func main() {
 	os.Exit(code)
 }
 
-// list is a flag that may be given several times, or once with commas.
+// list is a flag that may be given several times.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }
@@ -88,8 +88,9 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprint(errs, usage)
 		fs.PrintDefaults()
 	}
-	var peerFlags, scenarioFlags, globalFlags list
+	var peerFlags, onlyFlags, scenarioFlags, globalFlags list
 	fs.Var(&peerFlags, "peer", "`name=command` of a proxy that takes -f haproxy.cfg -db; a known name replaces its command")
+	fs.Var(&onlyFlags, "only", "of the known peers only this `name`; may be repeated")
 	fs.Var(&globalFlags, "global", "`name=line` for the global section of that peer's configuration; may be repeated")
 	fs.Var(&scenarioFlags, "scenario", "only scenarios whose `name` begins so; may be repeated")
 	rounds := fs.Int("rounds", m.rounds, "rounds of every peer and scenario")
@@ -114,6 +115,9 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(errs, "bench:", err)
 		return exitUsage
+	}
+	if len(onlyFlags) > 0 {
+		m.peers = onlyFlags
 	}
 	rep, err := measure(ctx, errs, m.peers, peerFlags, *lab, scenarios.Options{
 		Scenarios: chosen, Rounds: *rounds, WarmUp: *warmUp, Window: *window, Budget: *budget, Calls: *calls, Global: global,

@@ -74,6 +74,11 @@ var packages = map[string]string{
 // into dir. Of the known peers only those in names are kept; no names keep all.
 func Find(ctx context.Context, root, dir string, names, overrides []string) ([]Peer, error) {
 	var list []Peer
+	for _, n := range names {
+		if !slices.ContainsFunc(known(), func(p Peer) bool { return p.Name == n }) {
+			return nil, fmt.Errorf("peer %q: not known", n)
+		}
+	}
 	for _, p := range known() {
 		if len(names) == 0 || slices.Contains(names, p.Name) {
 			list = append(list, p)

@@ -32,6 +32,9 @@ func TestFind(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Peer{})); diff != "" {
 		t.Error(diff)
 	}
+	if _, err := Find(t.Context(), t.TempDir(), t.TempDir(), []string{"nobody"}, nil); err == nil {
+		t.Error("found a peer that nobody knows")
+	}
 	for _, bad := range [][]string{{"x"}, {"=y"}, {"x="}, {"direct=/bin/true"}, {"bare=/bin/true"}, {"x=/bin/true", "x=/bin/false"}} {
 		if _, err := Find(t.Context(), t.TempDir(), t.TempDir(), []string{HAProxy}, bad); err == nil {
 			t.Errorf("%q: no error", bad)
