@@ -40,6 +40,10 @@ bench: ## Measure everything against other proxies, some minutes; samples and ch
 bench-short: ## Measure against other proxies, one minute
 	cd bench && $(GO) run . short
 
+.PHONY: bench-runtime
+bench-runtime: ## Measure what the Go runtime costs the workers, two minutes
+	$(GO) test -count=1 -v -run 'TestStopTheWorld|TestChurn' ./internal/engine/ -stop-rounds 200 -churn-rounds 12 -churn-window 1s
+
 demo: build ## Show Penstock in front of three small Redis servers
 	@bin/penstock-demo -penstock bin/penstock
 

@@ -12,8 +12,6 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	slab := NewSlab[testSession](ids)
 	slab.Alloc()
 	mailbox := NewMailbox[uint64](ids)
-	pool := NewBufferPool(4096, 4)
-	pool.Put(pool.Get())
 	now := clock.Now()
 	i := uint32(0)
 
@@ -46,7 +44,6 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			slab.Free(id)
 		}},
 		{"Mailbox", func() { mailbox.Push(1); mailbox.Pop(); mailbox.Empty() }},
-		{"BufferPool", func() { pool.Put(pool.Get()) }},
 		{"Clock", func() { clock.Update(); clock.readWall() }},
 	} {
 		if n := testing.AllocsPerRun(2000, func() { i++; tt.run() }); n != 0 {

@@ -272,11 +272,3 @@ func BenchmarkMailbox(b *testing.B) {
 		<-stopped
 	})
 }
-
-func BenchmarkBufferPool(b *testing.B) {
-	p := NewBufferPool(16384, 4)
-	p.Put(p.Get())
-	for b.Loop() {
-		p.Put(p.Get())
-	}
-}

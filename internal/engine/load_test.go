@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -30,6 +31,8 @@ import (
 //	dial ADDRESS TRIPS STREAMS   connect: TRIPS connections for round trips, STREAMS that are kept full
 //	run MS                       round trips for a while: their number and percentiles in ns
 //	guard MS                     abort the parent unless the next line comes in time
+//	churn MS                     make the garbage of a control plane, collected every so often; 0: when it has grown
+//	calm                         stop that
 //
 // The first line that it writes is the address of its echo server.
 
@@ -68,6 +71,7 @@ func serveLoad(orders io.Reader, answers io.Writer) error {
 	var l generator
 	lines := bufio.NewScanner(orders)
 	var guard *time.Timer
+	var calm func()
 	for lines.Scan() {
 		if guard != nil {
 			guard.Stop()
@@ -93,6 +97,16 @@ func serveLoad(orders io.Reader, answers io.Writer) error {
 			guard = time.AfterFunc(time.Duration(ms)*time.Millisecond, func() {
 				syscall.Kill(os.Getppid(), syscall.SIGABRT)
 			})
+			fmt.Fprintln(answers, "ready")
+		case "churn":
+			ms, _ := strconv.Atoi(words[1])
+			runtime.GOMAXPROCS(churnProcs)
+			debug.SetGCPercent(400)
+			calm = churn(time.Duration(ms) * time.Millisecond)
+			fmt.Fprintln(answers, "ready")
+		case "calm":
+			calm()
+			debug.SetGCPercent(-1)
 			fmt.Fprintln(answers, "ready")
 		default:
 			return fmt.Errorf("order %q is not known", words[0])

@@ -103,11 +103,7 @@ func stopTheWorld(t *testing.T, l *load, trips bool) {
 	if trips && (made == 0 || w.trips == 0) {
 		t.Errorf("%d round trips while the world stopped, %d afterwards", made, w.trips)
 	}
-	after := readPauses()
-	for i, name := range pauseNames {
-		n, p50, p99 := after[i].since(before[i])
-		t.Logf("%-36s %5d  p50 %8v  p99 %8v", name, n, p50, p99)
-	}
+	logPauses(t, before)
 	for i, s := range stops {
 		slices.Sort(took[i])
 		t.Logf("%-36s %5d  p50 %8v  p99 %8v", s.name, len(took[i]), percentile(took[i], 0.5), percentile(took[i], 0.99))
@@ -134,6 +130,17 @@ var pauseNames = []string{
 	"/sched/pauses/stopping/other:seconds",
 	"/sched/pauses/total/gc:seconds",
 	"/sched/pauses/total/other:seconds",
+}
+
+// logPauses logs the pauses since before.
+func logPauses(t *testing.T, before []pauses) {
+	t.Helper()
+	after := readPauses()
+	for i, name := range pauseNames {
+		if n, p50, p99 := after[i].since(before[i]); n > 0 {
+			t.Logf("%-36s %5d  p50 %8v  p99 %8v", name, n, p50, p99)
+		}
+	}
 }
 
 type pauses struct {
@@ -181,11 +188,14 @@ const (
 	checkInterval = 2 * time.Second
 	dumpInterval  = 100 * time.Millisecond
 	churnProxies  = 1000
+
+	churnProcs = 3 // what an engine with one worker takes
 )
 
 // churn runs 10,000 checks, each a goroutine that every two seconds makes the garbage of a connection, a request and
 // an answer and keeps the last one, and ten dumps of the statistics of 1,000 proxies a second, until stop is called.
-func churn() (stop func()) {
+// With collect above zero the heap is collected that often, besides what its growth asks for.
+func churn(collect time.Duration) (stop func()) {
 	quit := make(chan struct{})
 	var all sync.WaitGroup
 	for i := range churnChecks {
@@ -228,9 +238,9 @@ func churn() (stop func()) {
 			runtime.KeepAlive(b.String())
 		}
 	})
-	if *churnCollect > 0 {
+	if collect > 0 {
 		all.Go(func() {
-			tick := time.NewTicker(*churnCollect)
+			tick := time.NewTicker(collect)
 			defer tick.Stop()
 			for {
 				select {
@@ -246,40 +256,42 @@ func churn() (stop func()) {
 }
 
 // Garbage of the control plane must not stop the workers: measured is the round trip with and without it, in turns.
-// The same around the workers shows what the garbage costs only because it takes the CPUs from everybody.
-// What fails the test is a round trip that does not come back as it was sent.
+// The same garbage in another process shows what it costs only because it takes the CPUs from everybody. What
+// fails the test is a round trip that does not come back as it was sent.
 func TestChurn(t *testing.T) {
 	defer restoreRuntime()()
 	for _, conns := range []int{1, 8} {
-		for _, through := range []bool{false, true} {
-			name := fmt.Sprintf("%d connections/direct", conns)
-			if through {
-				name = fmt.Sprintf("%d connections/worker", conns)
+		for _, own := range []bool{false, true} {
+			name := fmt.Sprintf("%d connections/garbage elsewhere", conns)
+			if own {
+				name = fmt.Sprintf("%d connections/garbage here", conns)
 			}
 			t.Run(name, func(t *testing.T) {
-				const workers = 1
-				l := mustLoad(t)
-				addr := l.server
-				if through {
-					addr = mustProxy(t, workers, l.server)
-				}
-				runtime.GOMAXPROCS(workers + 2)
-				debug.SetGCPercent(400)
+				l, other := mustLoad(t), mustLoad(t)
+				addr := mustProxy(t, churnProcs-2, l.server)
 				l.order("dial %s %d 0", addr, conns)
 				l.run(*churnWindow / 2)
-				compareChurn(t, l)
+				if own {
+					compareChurn(t, l, func() func() { return churn(*churnCollect) })
+					return
+				}
+				compareChurn(t, l, func() func() {
+					other.order("churn %d", churnCollect.Milliseconds())
+					return func() { other.order("calm") }
+				})
 			})
 		}
 	}
 }
 
-// compareChurn logs what the garbage adds to the percentiles of the round trip.
-func compareChurn(t *testing.T, l *load) {
+// compareChurn logs what the garbage that start makes adds to the percentiles of the round trip.
+func compareChurn(t *testing.T, l *load, start func() (stop func())) {
 	var base, added [3][]time.Duration
 	var collections, allocated uint64
+	pausesBefore := readPauses()
 	withChurn := func() window {
 		var before, after runtime.MemStats
-		stop := churn()
+		stop := start()
 		defer stop()
 		runtime.ReadMemStats(&before)
 		w := l.run(*churnWindow)
@@ -306,8 +318,9 @@ func compareChurn(t *testing.T, l *load) {
 			added[i] = append(added[i], pair[1]-pair[0])
 		}
 	}
-	t.Logf("%d rounds of %v, %d collections, %d MB of garbage a second", *churnRounds, *churnWindow, collections,
+	t.Logf("%d rounds of %v; in this process %d collections, %d MB of garbage a second", *churnRounds, *churnWindow, collections,
 		int(float64(allocated)/1e6/(churnWindow.Seconds()*float64(*churnRounds))))
+	logPauses(t, pausesBefore)
 	for i, name := range []string{"p50", "p99", "p99.9"} {
 		slices.Sort(base[i])
 		slices.Sort(added[i])
