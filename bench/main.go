@@ -31,6 +31,7 @@ const (
 const usage = `usage: go run . all [flags]                      every scenario and peer: some minutes
        go run . short [flags]                    the most important: under a minute
        go run . compare before.json after.json   how two runs differ
+       go run . readme run.json README.md        put a run's summary between the marks of a document
 
 `
 
@@ -78,6 +79,8 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 	switch {
 	case name == "compare":
 		return compare(args, out, errs)
+	case name == "readme":
+		return readme(args, errs)
 	case !known:
 		fmt.Fprint(errs, usage)
 		return exitUsage
@@ -158,6 +161,37 @@ func globals(flags []string) (map[string][]string, error) {
 	return out, nil
 }
 
+// readme puts the summary of a run into a document.
+func readme(args []string, errs io.Writer) int {
+	if len(args) != 2 {
+		fmt.Fprint(errs, usage)
+		return exitUsage
+	}
+	rep, err := load(args[0])
+	if err == nil {
+		err = rep.PutSummary(args[1])
+	}
+	if err != nil {
+		fmt.Fprintln(errs, "bench:", err)
+		return exitHarness
+	}
+	return exitOK
+}
+
+// load reads the samples of a run.
+func load(name string) (*report.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	rep, err := report.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return rep, nil
+}
+
 // compare shows how two runs differ.
 func compare(files []string, out, errs io.Writer) int {
 	if len(files) != 2 {
@@ -166,13 +200,9 @@ func compare(files []string, out, errs io.Writer) int {
 	}
 	var reps [2]*report.Report
 	for i, name := range files {
-		f, err := os.Open(name)
-		if err == nil {
-			reps[i], err = report.Read(f)
-			f.Close()
-		}
-		if err != nil {
-			fmt.Fprintf(errs, "bench: %s: %v\n", name, err)
+		var err error
+		if reps[i], err = load(name); err != nil {
+			fmt.Fprintln(errs, "bench:", err)
 			return exitHarness
 		}
 	}

@@ -90,6 +90,9 @@ func (t *Table) copy(s *Session, d int) (again bool) {
 			return false
 		}
 		full := n == len(t.shared)
+		if n <= smallReadBytes && !s.streams() {
+			t.talked = t.Clock.Now()
+		}
 		if f.mode == modeCopy {
 			t.proveStream(f, from, full)
 		}

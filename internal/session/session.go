@@ -74,6 +74,7 @@ type flow struct {
 	pipe   int32 // handle of a pipe that holds bytes; 0: none
 	mode   uint8
 	streak uint8 // consecutive full reads in copy mode, small moves in splice mode
+	heavy  bool  // since its last pause it moved a chunk that others should not wait for
 	done   bool  // EOF was passed on, or the direction is dead
 }
 

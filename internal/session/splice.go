@@ -26,8 +26,12 @@ const (
 
 // proveStream counts full reads and switches to splice after enough of them.
 func (t *Table) proveStream(f *flow, from *side, full bool) {
-	if !full || t.Clock.Now().Sub(from.last) >= int32(t.IdleMs) {
+	paused := t.Clock.Now().Sub(from.last) >= int32(t.IdleMs)
+	if !full || paused {
 		f.streak = 0
+	}
+	if paused {
+		f.heavy = false
 	}
 	if full {
 		if f.streak++; f.streak >= fullReadsToSplice {
@@ -40,7 +44,7 @@ func (t *Table) proveStream(f *flow, from *side, full bool) {
 func (t *Table) splice(s *Session, d int) (again bool) {
 	f, from := &s.flow[d], &s.side[d]
 	if f.mode == modeSplice && t.Clock.Now().Sub(from.last) >= int32(t.IdleMs) {
-		f.mode, f.streak = modeCopy, 0
+		f.mode, f.streak, f.heavy = modeCopy, 0, false
 		return t.copy(s, d)
 	}
 	h := t.pipes.Get()
@@ -48,7 +52,7 @@ func (t *Table) splice(s *Session, d int) (again bool) {
 		return t.copy(s, d)
 	}
 	p := t.pipes.At(h)
-	n, e := netio.Splice(int(from.fd), int(p.W), t.pipes.Size())
+	n, e := netio.Splice(int(from.fd), int(p.W), t.pieceBytes())
 	if n <= 0 || e != 0 {
 		t.pipes.Put(h)
 		switch e {
@@ -63,11 +67,20 @@ func (t *Table) splice(s *Session, d int) (again bool) {
 	}
 	p.Data = int32(n)
 	f.pipe = h
+	f.heavy = f.heavy || n >= politeRoundBytes/2
 	if f.mode == modeSplice {
 		t.calmStream(f, n)
 	}
 	t.arrived(s, d, n)
 	return t.drain(s, d)
+}
+
+// pieceBytes is what one splice may move.
+func (t *Table) pieceBytes() int {
+	if t.polite() {
+		return min(politePieceBytes, t.pipes.Size())
+	}
+	return t.pipes.Size()
 }
 
 func (t *Table) calmStream(f *flow, n int) {

@@ -142,8 +142,9 @@ type Table struct {
 	ready   *sched.RunQueue
 	pipes   *netio.PipePool
 	bufs    buffers
-	shared  []byte // one read's bytes; never kept across calls
-	current uint32 // the session whose relay runs
+	shared  []byte     // one read's bytes; never kept across calls
+	current uint32     // the session whose relay runs
+	talked  sched.Tick // of the last small read of a session that is no stream
 
 	scratch      *logging.Scratch
 	record       logging.Record

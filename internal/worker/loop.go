@@ -37,8 +37,8 @@ const yieldEveryNs = 5e6
 
 // yield shows the Go scheduler, every few milliseconds, that this goroutine can be scheduled. Without it
 // sysmon takes the worker's P away whenever it finds it in epoll_wait, which puts every return from there on
-// the slow path, and itself stays at its shortest period of 20 µs: measured at 6 to 8 % of the
-// process's CPU time under small round trips, against less than 1 % with it.
+// the slow path, and itself stays at its shortest period of 20 µs: 2 to 3.5 % of the process's CPU time under
+// small round trips, against 0.2 to 0.3 % with it (docs/performance.md).
 func (w *Worker) yield() {
 	if now := w.clock.MonoNs(); now-w.yieldedNs >= yieldEveryNs {
 		w.yieldedNs = now
