@@ -19,6 +19,10 @@ import (
 // buildProxies makes what the sessions need of every proxy. It reports every mistake, and whether
 // there was none.
 func (e *Engine) buildProxies(hostname string) bool {
+	if n := len(e.cfg.Proxies); n > session.MaxProxies {
+		e.opt.Report.Alertf("config : %d proxies are more than the %d that one process can have.", n, session.MaxProxies)
+		return false
+	}
 	ok := true
 	byName := map[string]int{}
 	for i, c := range e.cfg.Proxies {

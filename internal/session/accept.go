@@ -124,7 +124,7 @@ func (t *Table) open(p *Proxy, l *Listener, fd int) {
 	s.srv, s.avoid, s.be = -1, -1, -1
 	s.fe = uint16(l.Proxy)
 	s.peer = t.sa.Addr()
-	s.lis = uint16(l.Index)
+	s.lis = uint32(l.Index)
 	s.flow[client].mode = p.SpliceUp
 	s.side[client] = side{fd: int32(fd), flags: writable, last: t.Clock.Now()}
 	s.side[server].fd = -1

@@ -75,6 +75,9 @@ func (t *Table) AddListener(l *Listener) {
 	t.Listeners = append(t.Listeners, l)
 }
 
+// MaxProxies is the number of proxies that a session can tell apart.
+const MaxProxies = 1<<15 - 1
+
 // InitialMode gives the starting mode of a direction from its options.
 func InitialMode(splice, forced bool) uint8 {
 	switch {
