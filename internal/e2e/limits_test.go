@@ -194,3 +194,35 @@ listen l
 	// Each thread may have opened a socket for its log meanwhile.
 	testutil.Eventually(t, "all sockets of sessions are closed", func() bool { return sockets() <= before+2 })
 }
+
+// Connections above the rate wait in the backlog and are let in in time.
+func TestRateLimits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, global, proxy string }{
+		{"process", "maxconnrate 40", ""},
+		{"sessions", "maxsessrate 40", ""},
+		{"frontend", "", "rate-limit sessions 40"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := testutil.Serve(t, testutil.Echo)
+			port := testutil.FreePort(t)
+			start(t, text(`
+global
+    {global}
+listen l
+    bind 127.0.0.1:{port}
+    {proxy}
+    server s1 {s1}
+`, "global", test.global, "proxy", test.proxy), "port", port, "s1", server.Addr)
+			begun := time.Now()
+			for range 24 {
+				oneSession(t, port)
+			}
+			// A burst of a tenth of a second is free: at 40 a second four or five, and 19 cost 25 ms each.
+			if took := time.Since(begun); !program.foreign && took < 400*time.Millisecond {
+				t.Errorf("24 sessions at 40 a second took %v", took)
+			}
+		})
+	}
+}
