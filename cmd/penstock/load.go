@@ -98,7 +98,6 @@ func (s *settings) engineOptions(report *config.Reporter) engine.Options {
 	return engine.Options{
 		Report:        report,
 		Program:       filepath.Base(os.Args[0]),
-		Version:       version,
 		NoResolveFail: s.IgnoreResolution,
 	}
 }

@@ -20,8 +20,7 @@ import (
 type Options struct {
 	Report        *config.Reporter
 	Program       string // for the syslog tag
-	Version       string
-	NoResolveFail bool // a server whose name does not resolve starts disabled (-dr)
+	NoResolveFail bool   // a server whose name does not resolve starts disabled (-dr)
 }
 
 // Engine is one running configuration. Its methods may be called from any goroutine; a stop, once

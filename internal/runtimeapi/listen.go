@@ -71,8 +71,8 @@ func (e *endpoint) bind(a *config.Address, options *netio.ListenOptions) (fd int
 		e.name, path = "unix@"+a.Path, a.Path
 		sa, err = netio.SockaddrUnix(path)
 	case config.AddrAbstract:
-		e.name, path = "abns@"+a.Path, "\x00"+a.Path
-		sa, err = netio.SockaddrUnix(path)
+		e.name = "abns@" + a.Path
+		sa, err = netio.SockaddrAbstract(a.Path)
 	default:
 		ap := netip.AddrPortFrom(a.IP, uint16(a.Port))
 		e.name = "ipv4@" + ap.String()

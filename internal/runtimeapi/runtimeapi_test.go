@@ -50,6 +50,9 @@ func mustDial(tb testing.TB, s *Server) net.Conn {
 	if path, named := strings.CutPrefix(s.endpoints[0].name, "unix@"); named {
 		place = path // the listener itself remembers the name before the renaming
 	}
+	if name, abstract := strings.CutPrefix(s.endpoints[0].name, "abns@"); abstract {
+		place = "@" + name + strings.Repeat("\x00", 107-len(name)) // as frontends bind it: padded to full length
+	}
 	conn, err := net.Dial(network, place)
 	if err != nil {
 		tb.Fatal(err)

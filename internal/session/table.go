@@ -112,7 +112,6 @@ type Shared struct {
 	ConnRate   Rate  // the lower of maxconnrate and maxsessrate
 	CumConns   atomic.Uint64
 	CumReq     atomic.Uint64
-	Dropped    atomic.Uint64 // connections closed for want of a slot in the table
 	MaxReached atomic.Uint64
 
 	BufSize   int
