@@ -129,6 +129,8 @@ func TestTerminationCodes(t *testing.T) {
 			options: "retries 1\n    timeout connect 100ms",
 			end: func(t *testing.T, s *session) {
 				s.server.Close()
+				// A process that another test is just starting holds a copy of the listener until its exec.
+				testutil.Eventually(t, "the server's port refuses", func() bool { return refused(s.server.Port) })
 				s.client = dial(t, s.port)
 				s.client.ExpectClosed()
 			},
