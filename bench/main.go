@@ -100,6 +100,7 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 	window := fs.Duration("window", m.window, "measured time of a window")
 	warmUp := fs.Duration("warm-up", 100*time.Millisecond, "time before each window")
 	budget := fs.Duration("budget", m.budget, "begin no round that would end after this time; 0: no limit")
+	congestion := fs.String("congestion", "cubic", "congestion control of all sockets, if we may make a network namespace; cubic is Linux's default")
 	lab := fs.Bool("lab", false, "in three network namespaces joined by veth instead of the loopback; needs root")
 	jsonFile := fs.String("json", "", "write all samples to this `file`")
 	plots := fs.String("plots", "", "write charts, as SVG, into this `folder`")
@@ -122,7 +123,7 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 	if len(onlyFlags) > 0 {
 		m.peers = onlyFlags
 	}
-	rep, err := measure(ctx, errs, m.peers, peerFlags, *lab, scenarios.Options{
+	rep, err := measure(ctx, errs, m.peers, peerFlags, *lab, *congestion, scenarios.Options{
 		Scenarios: chosen, Rounds: *rounds, WarmUp: *warmUp, Window: *window, Budget: *budget, Calls: *calls, Global: global,
 	})
 	if errors.Is(err, place.ErrNoLab) {
@@ -214,17 +215,17 @@ func compare(files []string, out, errs io.Writer) int {
 }
 
 // measure finds the peers, places everybody and runs.
-func measure(ctx context.Context, errs io.Writer, names, overrides []string, lab bool, o scenarios.Options) (rep *report.Report, err error) {
+func measure(ctx context.Context, errs io.Writer, names, overrides []string, lab bool, congestion string, o scenarios.Options) (rep *report.Report, err error) {
 	if o.CPUs, err = netio.UsableCPUs(); err != nil {
 		return nil, err
 	}
 	o.Place = place.Apart(o.CPUs)
-	if lab {
-		l, errLab := place.OpenLab("../scripts/netns-lab", &o.Place)
-		if errLab != nil {
-			return nil, errLab
-		}
-		defer func() { err = errors.Join(err, l.Close()) }()
+	network, err := openNetwork(lab, congestion, &o.Place)
+	if err != nil {
+		return nil, err
+	}
+	if network != nil {
+		defer func() { err = errors.Join(err, network.Close()) }()
 	}
 	if o.Dir, err = os.MkdirTemp("", "penstock-bench-"); err != nil {
 		return nil, err
@@ -242,6 +243,17 @@ func measure(ctx context.Context, errs io.Writer, names, overrides []string, lab
 		return nil, err
 	}
 	return scenarios.Run(ctx, o)
+}
+
+// openNetwork gives the parties the network that they share; nil is the machine's.
+func openNetwork(lab bool, congestion string, p *place.Placement) (io.Closer, error) {
+	if lab {
+		return place.OpenLab("../scripts/netns-lab", congestion, p)
+	}
+	if n, err := place.OpenNet(congestion, p); n != nil || err != nil {
+		return n, err
+	}
+	return nil, nil
 }
 
 func writeJSON(rep *report.Report, name string) error {

@@ -22,13 +22,13 @@ type Lab struct {
 // ErrNoLab says that this machine or user cannot have a lab.
 var ErrNoLab = errors.New("no lab")
 
-// OpenLab runs the script and moves the parties of p into the namespaces that it prints, a line "party
+// OpenLab runs the script, with the congestion control of its sockets, and moves the parties of p into the namespaces that it prints, a line "party
 // file address" each.
-func OpenLab(script string, p *Placement) (*Lab, error) {
+func OpenLab(script, congestion string, p *Placement) (*Lab, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: network namespaces need root", ErrNoLab)
 	}
-	l := &Lab{cmd: exec.Command(script)}
+	l := &Lab{cmd: exec.Command(script, congestion)}
 	var said strings.Builder
 	l.cmd.Stderr = &said
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C reaches it through Close
@@ -47,6 +47,7 @@ func OpenLab(script string, p *Placement) (*Lab, error) {
 		l.Close()
 		return nil, fmt.Errorf("%w: %w: %s", ErrNoLab, err, strings.TrimSpace(said.String()))
 	}
+	p.TCP = "three network namespaces joined by veth, congestion control " + congestion
 	return l, nil
 }
 

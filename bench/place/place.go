@@ -21,7 +21,10 @@ type Party struct {
 }
 
 // Placement says where each of the three runs.
-type Placement struct{ Proxy, Client, Server Party }
+type Placement struct {
+	Proxy, Client, Server Party
+	TCP                   string // what network they share and how it paces
+}
 
 var localhost = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
@@ -55,8 +58,8 @@ func (p Placement) String() string {
 	default:
 		fmt.Fprintf(&b, "Proxy on CPU %d, client on CPU %d, server on CPU %d", proxy, client, server)
 	}
-	if p.Client.Net != "" {
-		b.WriteString("; three network namespaces joined by veth")
+	if p.TCP != "" {
+		b.WriteString("; " + p.TCP)
 	}
 	return b.String()
 }

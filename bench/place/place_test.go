@@ -21,9 +21,9 @@ func TestPlacement(t *testing.T) {
 		text  string
 		roams []int
 	}{
-		{[]int{3}, Placement{at(3), at(3), at(3)}, "Everything on CPU 3: figures per operation include the load's cache misses", []int{3}},
-		{[]int{0, 1}, Placement{at(0), at(1), at(1)}, "Proxy on CPU 0, client and server on CPU 1", []int{0, 1}},
-		{[]int{2, 4, 6, 8}, Placement{at(2), at(4), at(6)}, "Proxy on CPU 2, client on CPU 4, server on CPU 6", []int{2, 4}},
+		{[]int{3}, Placement{Client: at(3), Proxy: at(3), Server: at(3)}, "Everything on CPU 3: figures per operation include the load's cache misses", []int{3}},
+		{[]int{0, 1}, Placement{Proxy: at(0), Client: at(1), Server: at(1)}, "Proxy on CPU 0, client and server on CPU 1", []int{0, 1}},
+		{[]int{2, 4, 6, 8}, Placement{Proxy: at(2), Client: at(4), Server: at(6)}, "Proxy on CPU 2, client on CPU 4, server on CPU 6", []int{2, 4}},
 	} {
 		got := Apart(tc.cpus)
 		if diff := cmp.Diff(tc.want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" || got.String() != tc.text {
@@ -64,7 +64,7 @@ func TestLab(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := Apart(cpus)
-	l, err := OpenLab("../../scripts/netns-lab", &p)
+	l, err := OpenLab("../../scripts/netns-lab", "reno", &p)
 	if errors.Is(err, ErrNoLab) {
 		t.Skip(err)
 	}
@@ -90,6 +90,38 @@ func TestLab(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(p.Client.Net); len(left) > 0 {
 		t.Errorf("%v is still there", left)
+	}
+}
+
+// TestOwnNet looks at the namespace from inside, and finds the thread that made it gone.
+func TestOwnNet(t *testing.T) {
+	p := Apart([]int{0})
+	n, err := OpenNet("reno", &p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n == nil {
+		t.Skipf("network namespaces need root; here it is %s", p.TCP)
+	}
+	defer n.Close()
+	var own, congestion string
+	if err := p.Proxy.Do(func() error {
+		name, errNet := os.Readlink("/proc/thread-self/ns/net")
+		text, err := os.ReadFile(congestionFile)
+		own, congestion = name, strings.TrimSpace(string(text))
+		return errors.Join(err, errNet)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	outside, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil || own == outside || congestion != "reno" {
+		t.Errorf("namespace %s of %s, congestion control %q, %v", own, outside, congestion, err)
+	}
+	if port, err := p.Server.FreePort(); err != nil || port == 0 {
+		t.Errorf("free port of the server: %d, %v", port, err)
+	}
+	if n, err := OpenNet("no such control", &p); err == nil {
+		t.Errorf("a congestion control that there is not: no error, %v", n.Close())
 	}
 }
 

@@ -72,7 +72,7 @@ func (m *meter) sample() (report.Sample, error) {
 func (r *run) plan(s *Scenario, px *proxy) load.Plan {
 	return load.Plan{
 		To: px.to[s.route], Source: px.to[toSource], Conns: s.Conns, Streams: s.Streams, Size: messageSize, Batch: s.Batch,
-		Rate: s.Rate, WarmUp: r.WarmUp, Measure: r.window(s),
+		Rate: s.Rate, WarmUp: time.Duration(max(s.WarmUps, 1)) * r.WarmUp, Measure: r.window(s),
 	}
 }
 

@@ -24,6 +24,8 @@ type Scenario struct {
 	Roam    bool    // two workers, and everybody is free on the same two CPUs
 	// MaxRounds limits the rounds of what hardly varies; 0 is no limit.
 	MaxRounds int
+	// WarmUps is the time before the measurement in warm-ups; 0 is one.
+	WarmUps int
 	// Windows is the length of the measurement in windows; 0 is one.
 	Windows int
 	// Calls says that its system calls are worth a run of their own.
@@ -78,7 +80,7 @@ func bulk(conns int, splice bool) Scenario {
 	s := Scenario{
 		Name:  fmt.Sprintf("bulk-%d", conns),
 		About: plural(conns, "stream") + " from the server, nothing configured about splice",
-		Unit:  report.PerGiB, Conns: conns, Calls: conns == 10,
+		Unit:  report.PerGiB, Conns: conns, Calls: conns == 10, WarmUps: 1 + conns/20, // until the windows have grown
 		measure: (*run).traffic, drive: (*load.Rig).Streams, route: toSource,
 	}
 	if splice {
