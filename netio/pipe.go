@@ -1,6 +1,10 @@
 package netio
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // Pipe is one kernel pipe between two splices. Data counts the bytes inside, kept by the user of the pipe.
 type Pipe struct {
@@ -9,7 +13,7 @@ type Pipe struct {
 }
 
 // PipePool lends pipes to the directions of one worker's sessions; it is not safe for concurrent use.
-// Its tables are made for the limit at once, so that neither Get nor Put allocates or moves a [Pipe].
+// Its tables are made for the limit at once, so that neither Get nor Put allocates or moves a [Pipe]; only Adopt may.
 //
 // A direction holds a pipe only while bytes lie in it, so a handful of pipes serves thousands of
 // sessions. A pipe that comes back with bytes inside is closed, never lent again: those bytes
@@ -58,6 +62,24 @@ func (p *PipePool) Get() int32 {
 	}
 	p.pipes = append(p.pipes, np)
 	p.lent++
+	return int32(len(p.pipes))
+}
+
+// Adopt lends out a pipe that was opened elsewhere, with the bytes in it. It may go beyond the limit.
+func (p *PipePool) Adopt(pipe Pipe) int32 {
+	p.lent++
+	p.opened++
+	if n := len(p.free); n > 0 {
+		h := p.free[n-1]
+		p.free = p.free[:n-1]
+		p.closePipe(&p.pipes[h-1])
+		p.pipes[h-1] = pipe
+		return h
+	}
+	p.pipes = append(p.pipes, pipe)
+	if cap(p.free) < len(p.pipes) {
+		p.free = slices.Grow(p.free, len(p.pipes)-len(p.free))
+	}
 	return int32(len(p.pipes))
 }
 

@@ -70,6 +70,14 @@ func (b *Backend) Take(server int32) Verdict {
 	return b.takeOrQueue(server)
 }
 
+// Adopt counts a session that already is on a server, whatever the server's state and limit.
+func (b *Backend) Adopt(server int32) {
+	b.servers[server].served.Add(1)
+	if b.counting {
+		b.conns.Add(1)
+	}
+}
+
 // Release gives a slot back. If somebody waits for it, it goes there at once.
 func (b *Backend) Release(server int32) {
 	b.servers[server].served.Add(-1)

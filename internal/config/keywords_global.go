@@ -50,6 +50,7 @@ var globalKeywords = map[string]globalKeyword{
 	"group":                              {class: Implemented, parse: parseGroup},
 	"gid":                                {class: Implemented, parse: parseGroup},
 	"pidfile":                            {class: Implemented, parse: parsePidFile},
+	"session-handover":                   {class: Implemented, parse: parseSessionHandover},
 	"steer":                              {class: Implemented, parse: parseSteer},
 	"nbthread":                           {class: Implemented, parse: parseNbThread},
 	"thread-groups":                      {class: Implemented, parse: parseThreadGroups},
@@ -124,6 +125,24 @@ func globalFlag(field func(*Global) *bool, value bool) globalKeyword {
 			*field(&p.cfg.Global) = value == (s.mod != modNo)
 		}
 	}}
+}
+
+// parseSessionHandover reads a keyword that HAProxy does not have: on [ keep | drain <time> ], or off.
+func parseSessionHandover(p *parser, s *stmt) {
+	g := &p.cfg.Global
+	words := s.texts(1)
+	switch {
+	case len(words) == 1 && words[0] == "off":
+		g.NoSessionHandover = true
+	case len(words) == 1 && words[0] == "on", len(words) == 2 && words[0] == "on" && words[1] == "keep":
+		g.NoSessionHandover, g.DrainDeparted = false, 0
+	case len(words) == 3 && words[0] == "on" && words[1] == "drain":
+		if after, ok := p.time(s, 3, time.Millisecond, "drain"); ok {
+			g.NoSessionHandover, g.DrainDeparted = false, max(after, time.Millisecond)
+		}
+	default:
+		p.alert(s, 1, codeInvalidValue, "'%s' expects 'on', 'on keep', 'on drain <time>' or 'off'.", s.keyword())
+	}
 }
 
 // parseSteer reads a keyword that HAProxy does not have.

@@ -52,6 +52,9 @@ type Global struct {
 	Description  string
 	LocalPeer    string
 
+	NoSessionHandover bool          // a new process gets the listeners, not the sessions
+	DrainDeparted     time.Duration // how long sessions live whose proxy or server is gone; 0: as they like
+
 	HardStopAfter time.Duration
 	Grace         time.Duration
 
@@ -169,6 +172,7 @@ type Proxy struct {
 	ID          int // ≥ 2 unless forced
 	IDForced    bool
 	Disabled    bool
+	Departed    bool // only sessions of a former process have it; never read from a file
 	Description string
 	Timeouts    Timeouts
 
@@ -334,6 +338,7 @@ type Server struct {
 	MinConn  int
 	MaxQueue int
 	Disabled bool
+	Departed bool // as of a Proxy
 
 	Source         *Source
 	TCPUserTimeout time.Duration

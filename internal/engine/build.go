@@ -26,7 +26,7 @@ func (e *Engine) buildProxies(hostname string) bool {
 	ok := true
 	byName := map[string]int{}
 	for i, c := range e.cfg.Proxies {
-		p := &session.Proxy{Name: c.Name, ID: c.ID, DefaultBackend: -1}
+		p := &session.Proxy{Name: c.Name, ID: c.ID, Departed: c.Departed, DefaultBackend: -1}
 		e.proxies = append(e.proxies, p)
 		if c.Kind.HasBackend() {
 			byName[c.Name] = i
@@ -174,7 +174,7 @@ func (e *Engine) fullConn(c *config.Proxy) int {
 // configuration or because its name does not resolve yet, is not usable.
 func (e *Engine) buildServer(c *config.Proxy, s *config.Server, out *session.Server) (usable, ok bool) {
 	g := &e.cfg.Global
-	out.Name = s.Name
+	out.Name, out.Departed = s.Name, c.Departed || s.Departed
 	options := netio.ConnOptions{
 		NoDelay:      true,
 		KeepAlive:    keepAlive(c.ServerKeepAlive),

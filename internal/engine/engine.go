@@ -21,6 +21,7 @@ type Options struct {
 	Report        *config.Reporter
 	Program       string // for the syslog tag
 	NoResolveFail bool   // a server whose name does not resolve starts disabled (-dr)
+	Former        []byte // Topology of the process whose sessions will be taken over; nil: none
 }
 
 // Engine is one running configuration. Its methods may be called from any goroutine; a stop, once
@@ -43,7 +44,10 @@ type Engine struct {
 	paused   bool
 	running  bool
 
-	live chan struct{} // closed when nothing is left to serve
+	freezeFrom int // worker that Freeze asks first; the handover's goroutine only
+
+	live   chan struct{} // closed when nothing is left to serve
+	closed chan struct{} // closed by Close
 	quit sync.Once
 
 	complaints atomic.Uint64
@@ -59,7 +63,7 @@ const mailboxSize = 4096
 // and binds every listener, and starts nothing. Every mistake is reported; on error all is closed
 // again.
 func New(cfg *config.Config, opt Options) (e *Engine, err error) {
-	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{})}
+	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), closed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -101,6 +105,9 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	}
 	e.shared.ConnRate.SetMax(rate)
 
+	if err := addDeparted(cfg, opt.Former); err != nil {
+		return e, err
+	}
 	ok := e.buildProxies(hostname)
 	for i := range threads {
 		w, err := worker.New(e.shared, worker.Options{
@@ -273,6 +280,7 @@ func (e *Engine) setPaused(paused bool) {
 // Close ends the workers, if they run, and closes everything. Log lines that wait get a moment.
 func (e *Engine) Close() {
 	e.quit.Do(func() {
+		close(e.closed)
 		e.mu.Lock()
 		running := e.running
 		e.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 // slot is free for the next connection.
 func (t *Table) end(id uint32, s *Session) {
 	p := t.Proxies[s.fe]
-	l := t.Listeners[s.lis]
+	l := t.listener(s)
 	if s.state == stateQueued && s.ticket != (backend.Ticket{}) {
 		be := t.Proxies[s.be].Backend
 		place := be.QueuePos(s.ticket)
@@ -33,6 +33,9 @@ func (t *Table) end(id uint32, s *Session) {
 
 	t.timers.Cancel(id)
 	t.ready.Remove(id)
+	if s.flags&stays != 0 {
+		t.staying--
+	}
 	s.state = stateFree
 	t.slots.Free(id)
 	t.live.Add(-1)

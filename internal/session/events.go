@@ -19,7 +19,7 @@ func (t *Table) Event(word uint64, events uint32) {
 	if WordKind(word) == KindServer {
 		d, attempt = server, s.attempt
 	}
-	if s.state == stateFree || Word(WordKind(word), id, t.slots.Gen(id), attempt) != word {
+	if s.state == stateFree || s.state == stateLeaving || Word(WordKind(word), id, t.slots.Gen(id), attempt) != word {
 		return
 	}
 	if s.state != stateRelay {
@@ -145,10 +145,11 @@ func (t *Table) Expire() {
 // NextExpiry is the date of the next timer, if there is one.
 func (t *Table) NextExpiry() (sched.Tick, bool) { return t.timers.Next() }
 
-// KillAll ends every session, as a hard stop does.
+// KillAll ends every session, as a hard stop does; those that are leaving end if they come back.
 func (t *Table) KillAll() {
+	t.killing = true
 	for id := range t.slots.Cap() {
-		if s := t.slots.At(id); s.state != stateFree {
+		if s := t.slots.At(id); s.state != stateFree && s.state != stateLeaving {
 			if s.term[0] == 0 {
 				s.term = [2]byte{'K', 'C'}
 			}

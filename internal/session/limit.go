@@ -31,6 +31,9 @@ func (l *Limit) take() bool {
 	return true
 }
 
+// force reserves one whatever the limit says: the connection exists.
+func (l *Limit) force() { l.cur.Add(1) }
+
 // wait asks to be told of the next release. It reports whether the limit is still reached; if
 // not, the caller can go on at once: a release that came before the wish tells nobody.
 func (l *Limit) wait() bool {

@@ -46,7 +46,7 @@ func (t *Table) logAccept(p *Proxy, s *Session) {
 }
 
 func (t *Table) fillRecord(p *Proxy, s *Session) {
-	l := t.Listeners[s.lis]
+	l := t.listener(s)
 	r := &t.record
 	r.Reset()
 	r.ClientAddr = s.peer

@@ -24,6 +24,9 @@ var ways = []way{
 	{"small copy", rigOptions{smallBufs: true, bufSize: 4096}, true},
 	{"small splice", rigOptions{smallBufs: true, force: true}, true},
 	{"no pipe left", rigOptions{force: true, maxPipes: -1}, true},
+	{"copy, moving", rigOptions{moves: true}, true},
+	{"splice, moving", rigOptions{force: true, moves: true}, true},
+	{"small splice, moving", rigOptions{smallBufs: true, force: true, moves: true}, true},
 }
 
 // A script is what one end does, one letter each: d sends a little, D as much as the kernel takes,
@@ -101,6 +104,7 @@ func playOrder(r *rig, order string, mask int) {
 		if mask>>(i/2)&1 != 0 {
 			r.settle()
 		}
+		r.move()
 	}
 	// Whoever still lives reads to the end, slowly at first, and closes when the other has.
 	r.until("the end of the session", func() bool {

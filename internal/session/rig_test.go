@@ -33,6 +33,7 @@ type rig struct {
 	logFD  int
 	buf    []byte
 	status AcceptStatus
+	moves  bool // the sessions change their owner in every turn of until
 }
 
 type rigGrant struct {
@@ -52,6 +53,7 @@ type rigOptions struct {
 	maxConn    int // of the server
 	conns      int // of the process
 	format     string
+	moves      bool
 	configure  func(*Proxy)
 	serverAddr *netio.Sockaddr // where nobody of the rig listens
 }
@@ -61,7 +63,7 @@ const lineFormat = "%ts %U %B %rc %Tw/%Tc/%Tt"
 
 func mustRig(tb testing.TB, o rigOptions) *rig {
 	tb.Helper()
-	r := &rig{tb: tb, clock: sched.NewClock(), events: make([]netio.Event, 64), buf: make([]byte, 1<<16), remote: -1}
+	r := &rig{tb: tb, clock: sched.NewClock(), events: make([]netio.Event, 64), buf: make([]byte, 1<<16), remote: -1, moves: o.moves}
 	var err error
 	if r.epoll, err = netio.NewEpoll(); err != nil {
 		tb.Fatal(err)
@@ -231,6 +233,7 @@ func (r *rig) until(what string, cond func() bool) {
 		if time.Now().After(end) {
 			r.tb.Fatalf("waited in vain: %s", what)
 		}
+		r.move()
 		r.step(1)
 	}
 }

@@ -17,6 +17,8 @@ import (
 //	            │                               v            v      │                      v
 //	            └─ redispatch ──────────── turnaround <──────┴──────┘                     end
 //
+// A session in the relay may also be leaving for another owner, see Handover.
+//
 // Every state ends at once when the session is killed; queued, connecting and turnaround hold a
 // deadline, relay holds the dates of the last activity of both sides.
 type state uint8
@@ -27,6 +29,7 @@ const (
 	stateConnecting
 	stateTurnaround
 	stateRelay
+	stateLeaving
 )
 
 // The two sides of a session, and the two directions named after the side that they read from:
@@ -92,6 +95,7 @@ const (
 	noResource                           // the last attempt failed for want of ports, descriptors or memory
 	independent                          // option independent-streams on the client side
 	independentServer                    // and on the server side; the bit next to it
+	stays                                // no other owner wants it
 )
 
 // Session is one accepted connection and its server connection. It belongs to one worker for life,
@@ -111,7 +115,7 @@ type Session struct {
 	peer   netio.Addr
 	ticket backend.Ticket
 	srv    int32 // the server in use or last tried, -1: none
-	lis    uint32
+	lis    uint32 // see Table.listener
 	fe     uint16
 	be     int16 // index of the backend, -1: none
 

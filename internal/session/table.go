@@ -12,8 +12,9 @@ import (
 // Proxy is what a frontend or a backend tells its sessions; a listen section fills both halves. It is
 // built once and shared by all workers; the counters are atomics.
 type Proxy struct {
-	Name string
-	ID   int
+	Name     string
+	ID       int
+	Departed bool // not in the configuration: only sessions of a former process have it
 
 	// Frontend side.
 	Conns          Limit
@@ -56,6 +57,7 @@ type Proxy struct {
 // Server is what a session must know to connect to one server.
 type Server struct {
 	Name        string
+	Departed    bool // not in the configuration, see Proxy
 	Addr        netio.Sockaddr
 	PortOffset  int  // added to the client's destination port when FollowPort
 	FollowPort  bool // the port follows the client's destination port
@@ -135,7 +137,8 @@ type Table struct {
 	Epoll  *netio.Epoll
 	Clock  *sched.Clock
 
-	Listeners []*Listener
+	Listeners       []*Listener
+	formerListeners []*Listener // of sessions that came from another process
 
 	RateDelayMs uint32 // how long to wait after AcceptTooFast
 
@@ -160,6 +163,11 @@ type Table struct {
 	pipeCounts   atomic.Uint64 // lent<<32 | idle
 	pipesSeen    uint64
 	round        uint32 // of the loop
+
+	freezeAt uint32 // slot that Freeze looked at last
+	leaving  int    // sessions that wait for their fate
+	staying  int    // sessions that were refused
+	killing  bool   // a hard stop was ordered
 }
 
 // NewTable makes the table of one worker.
@@ -235,6 +243,16 @@ func (b *buffers) get() uint32 {
 		b.free = grown
 	}
 	return uint32(len(b.all))
+}
+
+// hold keeps bytes that another process did not get rid of, even if its buffers were larger.
+func (b *buffers) hold(bytes []byte) uint32 {
+	h := b.get()
+	if len(b.all[h-1]) < len(bytes) {
+		b.all[h-1] = make([]byte, len(bytes))
+	}
+	copy(b.all[h-1], bytes)
+	return h
 }
 
 func (b *buffers) at(h uint32) []byte { return b.all[h-1] }

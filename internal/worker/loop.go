@@ -191,6 +191,9 @@ func (w *Worker) obey(o uint32) bool {
 	if o&orderLimits != 0 {
 		w.rewatch(limited)
 	}
+	if o&orderCall != 0 {
+		w.takeCalls()
+	}
 	if o&orderPause != 0 {
 		w.pause()
 	}
@@ -204,6 +207,16 @@ func (w *Worker) obey(o uint32) bool {
 		w.Table.KillAll()
 	}
 	return o&orderQuit == 0
+}
+
+func (w *Worker) takeCalls() {
+	w.calls.Lock()
+	list := w.calls.list
+	w.calls.list = nil
+	w.calls.Unlock()
+	for _, f := range list {
+		f(w.Table)
+	}
 }
 
 func (w *Worker) pause() {

@@ -45,6 +45,10 @@ type Worker struct {
 		waiting atomic.Bool
 		list    []Grant
 	}
+	calls struct { // what Call left
+		sync.Mutex
+		list []func(*session.Table)
+	}
 	unbound chan struct{} // closed with the listeners
 	done    chan struct{}
 }
@@ -63,6 +67,7 @@ const (
 	orderResume
 	orderStop // close the listeners
 	orderKill // end all sessions
+	orderCall // what Call left
 	orderQuit // leave the loop
 )
 
@@ -184,6 +189,30 @@ func (w *Worker) KillAll() { w.order(orderKill) }
 
 // Quit ends the loop.
 func (w *Worker) Quit() { w.order(orderQuit) }
+
+// Call has the worker's own thread run f between two rounds of its loop. It waits until f has returned, and
+// reports false when the worker ended instead. While f runs nobody is served, so it must be short.
+func (w *Worker) Call(f func(*session.Table)) bool {
+	ran := make(chan struct{})
+	w.calls.Lock()
+	w.calls.list = append(w.calls.list, func(t *session.Table) {
+		f(t)
+		close(ran)
+	})
+	w.calls.Unlock()
+	w.order(orderCall)
+	select {
+	case <-ran:
+		return true
+	case <-w.done:
+	}
+	select { // both may be true
+	case <-ran:
+		return true
+	default:
+		return false
+	}
+}
 
 // LimitsFreed tells that a maxconn has room again.
 func (w *Worker) LimitsFreed() { w.order(orderLimits) }
