@@ -48,7 +48,7 @@ type Engine struct {
 
 	live   chan struct{} // closed when nothing is left to serve
 	closed chan struct{} // closed by Close
-	quit sync.Once
+	quit   sync.Once
 
 	complaints atomic.Uint64
 }

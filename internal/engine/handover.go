@@ -214,4 +214,3 @@ func (e *Engine) DrainDeparted(after time.Duration) {
 		}
 	}()
 }
-

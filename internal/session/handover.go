@@ -349,4 +349,3 @@ func (t *Table) departed(s *Session) bool {
 	}
 	return s.be >= 0 && s.srv >= 0 && t.Proxies[s.be].Servers[s.srv].Departed
 }
-

@@ -114,7 +114,7 @@ type Session struct {
 
 	peer   netio.Addr
 	ticket backend.Ticket
-	srv    int32 // the server in use or last tried, -1: none
+	srv    int32  // the server in use or last tried, -1: none
 	lis    uint32 // see Table.listener
 	fe     uint16
 	be     int16 // index of the backend, -1: none
