@@ -27,9 +27,10 @@ type Leaving struct {
 	Slot, Gen uint32
 }
 
-// Freeze takes up to n sessions out of service and appends their snapshots. It returns how many others may
-// still be moved at a later time: those that wait for a server or are connecting come first into the relay.
-func (t *Table) Freeze(out []Snapshot, n int) (_ []Snapshot, left int) {
+// Freeze takes up to n sessions out of service and appends their snapshots. Of the others, later may still be moved:
+// those that wait for a server or are connecting first come into the relay. The rest was restored
+// since the last Offer.
+func (t *Table) Freeze(out []Snapshot, n int) (_ []Snapshot, later, never int) {
 	size := t.slots.Cap()
 	for range size {
 		if n == 0 {
@@ -47,7 +48,7 @@ func (t *Table) Freeze(out []Snapshot, n int) (_ []Snapshot, left int) {
 		t.freeze(id, s, &out[len(out)-1])
 		n--
 	}
-	return out, int(t.live.Load()) - t.leaving - t.staying
+	return out, int(t.live.Load()) - t.leaving - t.staying, t.staying
 }
 
 func (t *Table) freeze(id uint32, s *Session, sn *Snapshot) {
@@ -124,8 +125,16 @@ func (t *Table) leavingAt(l Leaving) *Session {
 	return nil
 }
 
-// Restore takes a session back into service. When it was refused it stays here until its end.
-func (t *Table) Restore(l Leaving, refused bool) {
+// Offer begins a handover: sessions that were restored in an earlier one may be frozen again.
+func (t *Table) Offer() {
+	for id := range t.slots.Cap() {
+		t.slots.At(id).flags &^= stays
+	}
+	t.staying = 0
+}
+
+// Restore takes a session back into service.
+func (t *Table) Restore(l Leaving) {
 	s := t.leavingAt(l)
 	if s == nil {
 		return
@@ -137,10 +146,8 @@ func (t *Table) Restore(l Leaving, refused bool) {
 		t.end(l.Slot, s)
 		return
 	}
-	if refused {
-		s.flags |= stays
-		t.staying++
-	}
+	s.flags |= stays
+	t.staying++
 	t.serve(l.Slot, s)
 }
 
