@@ -2,6 +2,7 @@ package worker
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/penstock/penstock/internal/session"
 	"github.com/penstock/penstock/netio"
@@ -21,6 +22,7 @@ func (w *Worker) loop() {
 		}
 		t.Expire()
 		w.retryListeners()
+		w.kick()
 		t.Run()
 		w.yield()
 		n := w.fetch()
@@ -78,7 +80,7 @@ func (w *Worker) timeoutMs() int {
 	if !ok {
 		at = sched.Never
 	}
-	if at = sched.Earliest(at, w.retryAt); at == sched.Never {
+	if at = sched.Earliest(sched.Earliest(at, w.retryAt), w.kickAt); at == sched.Never {
 		return -1
 	}
 	return int(max(at.Sub(w.clock.Now()), 0))
@@ -124,6 +126,10 @@ func (w *Worker) rest(i int, ms uint32) {
 }
 
 func (w *Worker) watch(i int) {
+	if w.held {
+		w.watched[i] = held
+		return
+	}
 	l := w.Table.Listeners[i]
 	events := uint32(netio.Readable)
 	if l.Shared {
@@ -197,13 +203,68 @@ func (w *Worker) obey(o uint32) bool {
 	if o&orderResume != 0 {
 		w.resume()
 	}
+	if o&orderHold != 0 {
+		w.hold()
+	}
+	if o&orderWatch != 0 {
+		w.held = false
+		w.rewatch(held)
+	}
+	if o&orderKick != 0 {
+		w.startKicks()
+	}
+	if o&orderLeave != 0 {
+		w.leaveListeners()
+	}
 	if o&orderStop != 0 {
 		w.closeListeners()
 	}
 	if o&orderKill != 0 {
 		w.Table.KillAll()
 	}
+	if o&orderSync != 0 {
+		w.tellObeyed(false)
+	}
 	return o&orderQuit == 0
+}
+
+// hold takes every listener that accepts out of epoll. One that is paused or closed stays so.
+func (w *Worker) hold() {
+	w.held = true
+	for i := range w.watched {
+		switch w.watched[i] {
+		case watching, limited, resting:
+			w.unwatch(i, held)
+		}
+	}
+}
+
+// Two seconds of kicks outlast the handshakes that were under way when the listeners of the other process
+// were closed: those move here one by one, at their next segment.
+const (
+	kicks  = 40
+	kickMs = 50
+)
+
+func (w *Worker) startKicks() {
+	w.kicks = kicks
+	w.kickAll()
+}
+
+func (w *Worker) kick() {
+	if w.kickAt != sched.Never && !w.clock.Now().Before(w.kickAt) {
+		w.kickAll()
+	}
+}
+
+func (w *Worker) kickAll() {
+	for i := range w.watched {
+		w.accept(i)
+	}
+	w.kickAt = sched.Never
+	if w.kicks--; w.kicks > 0 {
+		w.kickAt = w.clock.Now().Add(kickMs * time.Millisecond)
+	}
 }
 
 func (w *Worker) pause() {
@@ -242,6 +303,23 @@ func (w *Worker) listenAgain(i int) bool {
 	return true
 }
 
+// leaveListeners closes all listeners, and accepts before that what waits in the queues of those that
+// nobody else has. A queue holds no more than the backlog: what comes after that many came later.
+func (w *Worker) leaveListeners() {
+	abandoned := *w.abandoned.Load()
+	for i, l := range w.Table.Listeners {
+		if i >= len(abandoned) || !abandoned[i] || w.watched[i] == closed || w.watched[i] == paused {
+			continue
+		}
+		for range w.backlogs[i] + 1 {
+			if w.Table.Accept(l) != session.AcceptMore {
+				break
+			}
+		}
+	}
+	w.closeListeners()
+}
+
 // closeListeners closes without shutdown(2): another process may hold the same sockets.
 func (w *Worker) closeListeners() {
 	for i, l := range w.Table.Listeners {
@@ -258,6 +336,7 @@ func (w *Worker) closeListeners() {
 }
 
 func (w *Worker) close() {
+	w.tellObeyed(true)
 	w.Table.Close()
 	w.closeListeners()
 	w.waker.Close()

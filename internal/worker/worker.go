@@ -32,6 +32,9 @@ type Worker struct {
 	backlogs []int        // by listener, for resuming
 	watched  []watchState // by listener
 	retryAt  sched.Tick   // when listeners that rest are watched again
+	held     bool         // no listener is watched until AcceptAgain
+	kickAt   sched.Tick   // when all listeners are tried, Never: not at all
+	kicks    int          // how often after that
 
 	yieldedNs       int64 // when the scheduler was last called
 	closedListeners bool
@@ -44,6 +47,12 @@ type Worker struct {
 		sync.Mutex
 		waiting atomic.Bool
 		list    []Grant
+	}
+	abandoned atomic.Pointer[[]bool] // by listener, see LeaveListeners
+	sync      struct {               // those who wait until their orders are obeyed
+		sync.Mutex
+		ended   bool
+		waiting []chan struct{}
 	}
 	unbound chan struct{} // closed with the listeners
 	done    chan struct{}
@@ -61,9 +70,14 @@ const (
 	orderLimits uint32 = 1 << iota // a maxconn has room again
 	orderPause
 	orderResume
-	orderStop // close the listeners
-	orderKill // end all sessions
-	orderQuit // leave the loop
+	orderHold  // leave the listeners alone
+	orderWatch // watch them again
+	orderKick  // try all listeners
+	orderLeave // empty the queues of some listeners and close all
+	orderStop  // close the listeners
+	orderKill  // end all sessions
+	orderSync  // tell those who wait for obedience
+	orderQuit  // leave the loop
 )
 
 // watchState is why a listener is watched, or not.
@@ -73,6 +87,7 @@ const (
 	watching watchState = iota
 	limited             // a maxconn is reached
 	resting             // descriptors or memory are short, or a rate limit is reached
+	held                // on order; connections wait in the queue
 	paused
 	taken // resumed, but somebody else has the address
 	closed
@@ -176,8 +191,50 @@ func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
 // Resume makes paused listeners listen again.
 func (w *Worker) Resume() { w.orderInstead(orderResume, orderPause) }
 
+// StopAccepting leaves the listeners alone without closing them: connections wait in their queues for
+// whoever else holds the sockets. AcceptAgain takes it back.
+func (w *Worker) StopAccepting() { w.orderInstead(orderHold, orderWatch) }
+
+// AcceptAgain takes StopAccepting back.
+func (w *Worker) AcceptAgain() { w.orderInstead(orderWatch, orderHold) }
+
+// Kick tries to accept on every listener, now and for two seconds. A connection that the kernel moves here
+// from a listener that another process closed may come without a wake-up (Linux 5.14 to 6.18, CVE-2026-46015).
+func (w *Worker) Kick() { w.order(orderKick) }
+
+// LeaveListeners closes the listeners for good; sessions go on. The connections that wait in the queues of
+// those named by their place in Table.Listeners are accepted first: nobody else will.
+func (w *Worker) LeaveListeners(abandoned []bool) {
+	w.abandoned.Store(&abandoned)
+	w.order(orderLeave)
+}
+
 // CloseListeners closes the listeners for good; sessions go on.
 func (w *Worker) CloseListeners() { w.order(orderStop) }
+
+// Obeyed is closed when every order given before was carried out, or the worker has ended.
+func (w *Worker) Obeyed() <-chan struct{} {
+	c := make(chan struct{})
+	w.sync.Lock()
+	if w.sync.ended {
+		close(c)
+	} else {
+		w.sync.waiting = append(w.sync.waiting, c)
+	}
+	w.sync.Unlock()
+	w.order(orderSync)
+	return c
+}
+
+func (w *Worker) tellObeyed(ended bool) {
+	w.sync.Lock()
+	defer w.sync.Unlock()
+	w.sync.ended = w.sync.ended || ended
+	for _, c := range w.sync.waiting {
+		close(c)
+	}
+	w.sync.waiting = nil
+}
 
 // KillAll ends all sessions.
 func (w *Worker) KillAll() { w.order(orderKill) }
