@@ -50,6 +50,7 @@ const (
 	flagLocalPeer        = "local-peer"
 	flagFinish           = "finish"
 	flagTerminate        = "terminate"
+	flagSockets          = "sockets"
 	flagIgnored          = "ignored"
 	flagTerse            = "terse"
 	flagJSON             = "json"
@@ -103,6 +104,7 @@ var valueFlags = map[string]string{
 	"-m": flagMemory,
 	"-n": flagMaxConn,
 	"-p": flagPIDFile,
+	"-x": flagSockets,
 }
 
 // numberFlags are the value flags whose value is read as C's atol reads it.
@@ -230,7 +232,7 @@ func (n *normaliser) one() error {
 		return n.pids(word, flagFinish)
 	case word == "-st":
 		return n.pids(word, flagTerminate)
-	case word == "-S", word == "-x":
+	case word == "-S":
 		if _, ok := n.take(); !ok {
 			return n.usage("option %s needs an address", word)
 		}

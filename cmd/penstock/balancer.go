@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +32,7 @@ type balancer struct {
 	api     *runtimeapi.Server
 	log     *logging.Logger // events of the process as a whole
 	scratch logging.Scratch
+	elders  *process.Elders // to be replaced
 	signals *process.Signals
 	manager *process.Supervisor // nil when nobody wants to know
 
@@ -43,6 +45,8 @@ type balancer struct {
 // processes, then another root directory and user, and only then the threads that serve.
 func (b *balancer) run() error {
 	b.begun = time.Now()
+	b.elders = process.NewElders(slices.Concat(b.settings.Finish, b.settings.Terminate)...)
+	defer b.elders.Restore() // last, when nothing is bound any more
 	if !b.setLimits() || !b.open() {
 		return exitCode(exitFailure)
 	}
@@ -52,6 +56,9 @@ func (b *balancer) run() error {
 	}
 	b.bootTime = time.Since(b.begun)
 	b.engine.Start()
+	if len(b.settings.Finish)+len(b.settings.Terminate) > 0 {
+		b.engine.Kick() // they close their listeners now
+	}
 	b.api.Serve()
 	if b.background != nil {
 		if err := b.background.Ready(); err != nil {
@@ -74,6 +81,7 @@ func (b *balancer) open() bool {
 		hostname = g.LogHostname
 	}
 	options := b.settings.engineOptions(b.report)
+	options.MakeRoom = b.elders.MakeRoom
 	tag := g.LogTag
 	if tag == "" {
 		tag = options.Program
@@ -83,6 +91,7 @@ func (b *balancer) open() bool {
 		b.report.Alertf("%v", err)
 		return false
 	}
+	options.Inherited = b.fetchSockets()
 	if b.engine, err = engine.New(b.cfg, options); err != nil {
 		if !errors.Is(err, engine.ErrConfig) {
 			b.report.Alertf("%v", err)
@@ -97,6 +106,8 @@ func (b *balancer) open() bool {
 		Timeout:   g.StatsTimeout,
 		MaxConn:   g.StatsMaxConn,
 		LineLimit: g.BufSize,
+
+		PassSockets: b.passSockets,
 	})
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -140,6 +151,7 @@ func (b *balancer) announce() bool {
 			return false
 		}
 	}
+	b.elders.Dismiss()
 	for _, old := range []struct {
 		pids   []int
 		signal syscall.Signal

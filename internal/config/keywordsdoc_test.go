@@ -52,7 +52,7 @@ var withoutEffect = map[string][]string{
 	},
 	"timeout": {"check", "client-hs", "handshake", "http-request", "http-keep-alive", "tarpit"},
 	"bind": {
-		"expose-fd", "nice", "shards", "proto", "label", "guid-prefix", "idle-ping", "nbconn",
+		"nice", "shards", "proto", "label", "guid-prefix", "idle-ping", "nbconn",
 	},
 	"server": {
 		"tfo", "no-tfo", "on-marked-down", "on-marked-up", "on-error", "inter", "fastinter", "downinter", "rise", "fall",

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,15 @@ type Options struct {
 	Report        *config.Reporter
 	Program       string // for the syslog tag
 	NoResolveFail bool   // a server whose name does not resolve starts disabled (-dr)
-	Former        []byte // Topology of the process whose sessions will be taken over; nil: none
+
+	// Former are the Topology of the processes whose sessions will be taken over.
+	Former [][]byte
+	// Inherited are listening sockets of a former process, which bind lines of the same address use instead
+	// of opening their own. New owns them from its call on, whatever it returns, and closes those that it does
+	// not use; see Taken.
+	Inherited []Inherited
+	// MakeRoom is called when an address is in use, and says whether it is worth another try. Nil: it is not.
+	MakeRoom func() bool
 }
 
 // Engine is one running configuration. Its methods may be called from any goroutine; a stop, once
@@ -37,10 +46,14 @@ type Engine struct {
 	checking  bool // nothing is to be opened
 	listeners int  // sockets opened
 	inherited []int
+	handed    inheritance
+	sockets   []socket // that a successor may take
 
 	mu       sync.Mutex // guards what follows
 	scratch  logging.Scratch
 	stopping bool
+	held     bool // StopAccepting is in force
+	left     bool // DrainListeners was called
 	paused   bool
 	running  bool
 
@@ -64,6 +77,8 @@ const mailboxSize = 4096
 // again.
 func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), closed: make(chan struct{})}
+	e.handed = newInheritance(opt.Inherited)
+	defer e.handed.closeRest()
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -105,8 +120,10 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	}
 	e.shared.ConnRate.SetMax(rate)
 
-	if err := addDeparted(cfg, opt.Former); err != nil {
-		return e, err
+	for _, topology := range opt.Former {
+		if err := addDeparted(cfg, topology); err != nil {
+			return e, err
+		}
 	}
 	ok := e.buildProxies(hostname)
 	for i := range threads {
@@ -196,11 +213,10 @@ func (e *Engine) SoftStop() {
 		return
 	}
 	e.stopping = true
-	for _, w := range e.workers {
-		w.CloseListeners()
-	}
-	for _, w := range e.workers { // who reads that a proxy stopped will not connect to it any more
-		<-w.ListenersClosed()
+	// Who reads that a proxy stopped will not connect to it any more.
+	if !e.left {
+		successor := e.held // it accepts what waits in the queues
+		e.leaveListeners(slices.Repeat([]bool{successor}, len(e.sockets)))
 	}
 	for i, p := range e.cfg.Proxies {
 		if !p.Disabled {

@@ -28,7 +28,7 @@ func mustSucceed(tb testing.TB, former *Engine, text string) (*Engine, *testutil
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e, err := New(cfg, Options{Report: report, Program: "test", Former: topology})
+	e, err := New(cfg, Options{Report: report, Program: "test", Former: [][]byte{topology}})
 	if err != nil {
 		tb.Fatalf("%v: %s", err, out)
 	}

@@ -20,6 +20,8 @@ type endpoint struct {
 	name        string // as the line writes it, for show cli sockets
 	level       level
 	severity    severityForm
+	exposing    bool   // its clients may have the listening sockets
+	device      string // interface that it is bound to
 	inherited   int    // descriptor that the listener was copied from, -1 for none
 	inheritedID uint64 // inode of that socket
 }
@@ -29,7 +31,7 @@ const backlog = 128
 
 // open opens one address of a stats socket line.
 func open(b *config.Bind, a *config.Address) (*endpoint, error) {
-	e := &endpoint{level: levelOf(b.Level), severity: severityOf(b.SeverityOut), inherited: -1}
+	e := &endpoint{level: levelOf(b.Level), severity: severityOf(b.SeverityOut), exposing: b.ExposeFD, device: b.Interface, inherited: -1}
 	options := &netio.ListenOptions{
 		Backlog:   max(b.Backlog, backlog),
 		ReusePort: true,

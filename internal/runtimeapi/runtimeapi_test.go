@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/stats"
+	"github.com/penstock/penstock/netio"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -142,7 +143,10 @@ func TestProtocol(t *testing.T) {
 	if want := "Unknown command: 'frobnicate'. Please enter one of the following commands only:\n"; !strings.HasPrefix(unknown, want) {
 		t.Errorf("unknown command: %q, want %q first", unknown, want)
 	}
-	if got, want := strings.Count(unknown, "\n"), len(commands)+2; got != want {
+	if strings.Contains(unknown, "_getsocks") {
+		t.Error("the list shows what is for programs")
+	}
+	if got, want := strings.Count(unknown, "\n"), len(commands)-1+2; got != want {
 		t.Errorf("the list has %d lines, want %d", got, want)
 	}
 	info := mustAsk(t, mustDial(t, s), "show info\n")
@@ -383,4 +387,38 @@ func FuzzCommandLine(f *testing.F) {
 			t.Errorf("%d bytes are answered with %d", len(line), len(answer))
 		}
 	})
+}
+
+// The listening sockets go to clients of sockets that expose them, and others get nothing.
+func TestGetSockets(t *testing.T) {
+	opt := testOptions
+	opt.PassSockets = func(conn *net.UnixConn) error {
+		_, err := io.WriteString(conn, "sockets")
+		return err
+	}
+	dir := t.TempDir()
+	exposing := bindUnix(filepath.Join(dir, "exposing"))
+	exposing.ExposeFD, exposing.Level = true, "user"
+	remote := &config.Bind{Addrs: []config.Address{{Kind: config.AddrTCP, IP: netip.MustParseAddr("127.0.0.1")}}, Level: "admin", ExposeFD: true}
+	for _, test := range []struct {
+		name       string
+		bind       *config.Bind
+		send, want string
+	}{
+		{"exposing", exposing, "_getsocks\n", "sockets"},
+		{"exposing, behind another", exposing, "show cli level;_getsocks;show version\n", "user\n\nsockets"},
+		{"not exposing", bindUnix(filepath.Join(dir, "other")), "_getsocks\n", ""},
+		{"remote", remote, "_getsocks\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := mustListen(t, opt, test.bind)
+			if got := mustAsk(t, mustDial(t, s), test.send); got != test.want {
+				t.Errorf("answer %q, want %q", got, test.want)
+			}
+			for _, own := range s.Sockets() {
+				netio.Close(own.FD)
+			}
+			s.Close()
+		})
+	}
 }

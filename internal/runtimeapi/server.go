@@ -4,10 +4,12 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/stats"
+	"github.com/penstock/penstock/netio"
 )
 
 // Options say what a server answers, and how patiently.
@@ -18,6 +20,10 @@ type Options struct {
 	Timeout   time.Duration     // inactivity that ends a session; 0: 10 s
 	MaxConn   int               // sessions at once; 0: 10
 	LineLimit int               // bytes of one line; 0: 16384
+
+	// PassSockets hands the listening sockets of the process to the client of a socket that exposes them. The
+	// connection stays the server's. Nil: there are none.
+	PassSockets func(conn *net.UnixConn) error
 }
 
 // The defaults of the configuration language.
@@ -72,6 +78,33 @@ func Listen(binds []*config.Bind, opt Options) (*Server, error) {
 // Listeners is the number of sockets that the server listens on.
 func (s *Server) Listeners() int { return len(s.endpoints) }
 
+// Socket is a listening socket of the server.
+type Socket struct {
+	FD        int // a copy that belongs to the caller
+	Interface string
+}
+
+// Sockets copies the sockets that the server opened itself. One that cannot be copied is left out.
+func (s *Server) Sockets() []Socket {
+	var sockets []Socket
+	for _, e := range s.endpoints {
+		conn, ok := e.listener.(syscall.Conn)
+		if !ok || e.inherited >= 0 {
+			continue
+		}
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			continue
+		}
+		_ = raw.Control(func(fd uintptr) { // fails when the server is closed
+			if own, errno := netio.Dup(int(fd)); errno == 0 {
+				sockets = append(sockets, Socket{own, e.device})
+			}
+		})
+	}
+	return sockets
+}
+
 // Serve begins to accept sessions. Inherited descriptors are closed: the server has its own copies.
 func (s *Server) Serve() {
 	release(s.endpoints)
@@ -108,7 +141,7 @@ func (s *Server) accept(e *endpoint) {
 		}
 		go func() {
 			defer func() { <-s.slots }()
-			client := &session{server: s, level: e.level, severity: e.severity, timeout: s.opt.Timeout}
+			client := &session{server: s, level: e.level, severity: e.severity, timeout: s.opt.Timeout, exposing: e.exposing}
 			client.talk(conn)
 		}()
 	}
