@@ -5,6 +5,7 @@ export PATH := $(PATH):/usr/local/go/bin
 GO       ?= go
 FUZZTIME ?= 10s
 SOAK     ?= 10
+RELOADS  ?= 100
 
 .DEFAULT_GOAL := help
 .PHONY: help build test race bench bench-short demo fmt lint fuzz-short soak e2e setup
@@ -64,3 +65,11 @@ fuzz-short: ## Run every fuzz target for FUZZTIME (10s)
 
 soak: ## Repeat the relay's property test SOAK times (10)
 	$(GO) test -count=$(SOAK) -v -timeout 0 -run TestRelayIntegrity ./internal/e2e/
+
+.PHONY: soak-reload
+soak-reload: ## Reload RELOADS times (100) under a thousand sessions, some minutes; prints figures
+	@GO="$(GO)" scripts/soak-reload $(RELOADS)
+
+.PHONY: bench-reload
+bench-reload: ## Compare what reloads do to live sessions with haproxy, a minute
+	cd bench && $(GO) run . reload
