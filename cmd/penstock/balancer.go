@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -33,8 +34,13 @@ type balancer struct {
 	log     *logging.Logger // events of the process as a whole
 	scratch logging.Scratch
 	elders  *process.Elders // to be replaced
-	signals *process.Signals
-	manager *process.Supervisor // nil when nobody wants to know
+	logging sync.Mutex      // guards scratch
+
+	succession *succession
+	offer      *offer
+	succeeded  chan struct{} // closed when a younger process has taken over
+	signals    *process.Signals
+	manager    *process.Supervisor // nil when nobody wants to know
 
 	begun    time.Time
 	bootTime time.Duration
@@ -45,6 +51,8 @@ type balancer struct {
 // processes, then another root directory and user, and only then the threads that serve.
 func (b *balancer) run() error {
 	b.begun = time.Now()
+	b.succeeded = make(chan struct{})
+	b.succession = &succession{settings: b.settings, global: &b.cfg.Global, report: b.report, begun: b.begun}
 	b.elders = process.NewElders(slices.Concat(b.settings.Finish, b.settings.Terminate)...)
 	defer b.elders.Restore() // last, when nothing is bound any more
 	if !b.setLimits() || !b.open() {
@@ -56,9 +64,8 @@ func (b *balancer) run() error {
 	}
 	b.bootTime = time.Since(b.begun)
 	b.engine.Start()
-	if len(b.settings.Finish)+len(b.settings.Terminate) > 0 {
-		b.engine.Kick() // they close their listeners now
-	}
+	b.offer.begin()
+	b.succession.ready(b.engine)
 	b.api.Serve()
 	if b.background != nil {
 		if err := b.background.Ready(); err != nil {
@@ -66,7 +73,7 @@ func (b *balancer) run() error {
 			return exitCode(exitFailure)
 		}
 	}
-	b.tell("READY=1", "STATUS=Ready.")
+	b.tell("READY=1", fmt.Sprintf("MAINPID=%d", os.Getpid()), "STATUS=Ready.")
 	return b.serve()
 }
 
@@ -91,7 +98,10 @@ func (b *balancer) open() bool {
 		b.report.Alertf("%v", err)
 		return false
 	}
-	options.Inherited = b.fetchSockets()
+	b.succession.meet(&options)
+	if len(options.Inherited) == 0 {
+		options.Inherited = b.fetchSockets()
+	}
 	if b.engine, err = engine.New(b.cfg, options); err != nil {
 		if !errors.Is(err, engine.ErrConfig) {
 			b.report.Alertf("%v", err)
@@ -118,6 +128,7 @@ func (b *balancer) open() bool {
 		b.log.Close()
 		return false
 	}
+	b.offer = newOffer(b)
 	b.signals = process.Watch()
 	name, _ := b.env.lookup("NOTIFY_SOCKET")
 	if b.manager, err = process.FindSupervisor(name); err != nil {
@@ -134,6 +145,8 @@ func (b *balancer) tell(assignments ...string) {
 }
 
 func (b *balancer) close() {
+	b.offer.close()
+	b.succession.close()
 	b.api.Close()
 	b.engine.Close()
 	b.log.Flush(logPatience)
@@ -159,7 +172,8 @@ func (b *balancer) announce() bool {
 		{b.settings.Finish, syscall.SIGUSR1},
 		{b.settings.Terminate, syscall.SIGTERM},
 	} {
-		for _, pid := range process.Tell(old.pids, old.signal) {
+		unknown := slices.DeleteFunc(slices.Clone(old.pids), b.succession.knows)
+		for _, pid := range process.Tell(unknown, old.signal) {
 			b.report.Warningf("Process %d was not there to be signalled.", pid)
 		}
 	}
@@ -193,8 +207,10 @@ const logPatience = time.Second
 // serve obeys signals until the process is to end. Each timer runs at most once.
 func (b *balancer) serve() error {
 	var graceOver, hardStop <-chan time.Time
+	succeeded := b.succeeded
 	softStop := func() {
 		b.api.Close()
+		b.succession.close() // who ends takes over nothing more
 		b.engine.SoftStop()
 		if after := b.cfg.Global.HardStopAfter; after > 0 {
 			hardStop = time.After(after)
@@ -227,6 +243,12 @@ func (b *balancer) serve() error {
 			case process.Collect:
 				debug.FreeOSMemory()
 			}
+		case <-succeeded:
+			succeeded = nil // the successor speaks to the service manager from now on
+			if !b.stopping {
+				b.stopping = true
+				softStop()
+			}
 		case <-graceOver:
 			softStop()
 		case <-hardStop:
@@ -241,6 +263,8 @@ func (b *balancer) serve() error {
 // event reports and logs something about the whole process.
 func (b *balancer) event(level int, format string, args ...any) {
 	b.report.Warningf(format, args...)
+	b.logging.Lock()
+	defer b.logging.Unlock()
 	b.log.Send(&b.scratch, level, time.Now().UnixNano(), fmt.Appendf(nil, format, args...))
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/handover"
 	"github.com/penstock/penstock/netio"
 )
 
@@ -138,6 +139,7 @@ func writeBuild(w io.Writer, probed []netio.Feature) {
 			fmt.Fprintf(w, "  %-24s : %s%s\n", f.Name, f.Answer, reason(f.Reason))
 		}
 	}
+	fmt.Fprintf(w, "\nSession handover : protocol %d to %d.\n", handover.MinVersion, handover.MaxVersion)
 	fmt.Fprintf(w, "\nAvailable polling systems :\n      epoll : pref=300,  test result OK\nTotal: 1 (1 usable), will use epoll.\n")
 	fmt.Fprintf(w, "\nAvailable multiplexer protocols :\n(protocols marked as <default> cannot be specified using 'proto' keyword)\n")
 	fmt.Fprintf(w, "  <default> : mode=TCP   side=FE|BE  mux=PASS  flags=\n       none : mode=TCP   side=FE|BE  mux=PASS  flags=NO_UPG\n")

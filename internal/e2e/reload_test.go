@@ -480,5 +480,6 @@ listen main
 			t.Fatal(err)
 		}
 	}
-	judge(t, l.Finish(), storm.Stop())
+	shorts := storm.Stop() // before the server ends
+	judge(t, l.Finish(), shorts)
 }

@@ -8,54 +8,41 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/testutil"
+	"github.com/penstock/penstock/internal/testutil/live"
 )
 
-// storm connects from several clients, one connection after the other each, and keeps what was not served. A
-// client begins a thousand connections a second at most, which leaves ports and processors for others.
-type storm struct {
-	tb      testing.TB
-	stop    chan struct{}
-	clients sync.WaitGroup
-	served  atomic.Int64
-
-	mu     sync.Mutex
-	losses []error
+// rain is a storm of short connections, of which none may be lost.
+type rain struct {
+	*live.Storm
+	tb testing.TB
 }
 
-func startStorm(tb testing.TB, network, addr string) *storm {
-	tb.Helper()
-	s := &storm{tb: tb, stop: make(chan struct{})}
-	for range 4 {
-		s.clients.Go(func() {
-			pace := time.NewTicker(time.Millisecond)
-			defer pace.Stop()
-			for {
-				select {
-				case <-s.stop:
-					return
-				case <-pace.C:
-				}
-				if err := askOnce(network, addr); err != nil {
-					s.mu.Lock()
-					s.losses = append(s.losses, err)
-					s.mu.Unlock()
-				}
-				s.served.Add(1)
-			}
-		})
+func startRain(tb testing.TB, l *live.Load, target live.Target) *rain {
+	return &rain{startStorm(tb, l, 1000, target), tb}
+}
+
+// more waits until n further connections have been tried.
+func (r *rain) more(n int) {
+	r.tb.Helper()
+	goal := r.Connections() + n
+	testutil.Eventually(r.tb, "the storm goes on", func() bool { return r.Connections() >= goal })
+}
+
+// check ends the storm.
+func (r *rain) check() {
+	r.tb.Helper()
+	report := r.Stop()
+	if r.tb.Log(&report); report.Counts.Total() > 0 {
+		r.tb.Errorf("the first losses: %v", report.Errors)
 	}
-	tb.Cleanup(s.end)
-	return s
 }
 
-// askOnce is one connection that must get its bytes back.
+// askOnce makes one connection that must get its bytes back.
 func askOnce(network, addr string) error {
 	c, err := net.DialTimeout(network, addr, testutil.Deadline)
 	if err != nil {
@@ -63,43 +50,11 @@ func askOnce(network, addr string) error {
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(testutil.Deadline))
-	if _, err := io.WriteString(c, "storm"); err != nil {
+	if _, err := io.WriteString(c, "once"); err != nil {
 		return err
 	}
-	got := make([]byte, 5)
-	if _, err := io.ReadFull(c, got); err != nil {
-		return err
-	}
-	if tcp, ok := c.(*net.TCPConn); ok {
-		tcp.SetLinger(0) // no TIME_WAIT: ports are few
-	}
-	return nil
-}
-
-// more waits until n further connections have been tried.
-func (s *storm) more(n int64) {
-	s.tb.Helper()
-	goal := s.served.Load() + n
-	testutil.Eventually(s.tb, "the storm goes on", func() bool { return s.served.Load() >= goal })
-}
-
-func (s *storm) end() {
-	select {
-	case <-s.stop:
-	default:
-		close(s.stop)
-	}
-	s.clients.Wait()
-}
-
-// check ends the storm, in which nobody may have been refused or reset.
-func (s *storm) check() {
-	s.tb.Helper()
-	s.end()
-	s.tb.Logf("%d connections", s.served.Load())
-	if len(s.losses) > 0 {
-		s.tb.Errorf("%d of %d connections lost, the first: %v", len(s.losses), s.served.Load(), s.losses[0])
-	}
+	_, err = io.ReadFull(c, make([]byte, 4))
+	return err
 }
 
 const exposed = `
@@ -171,11 +126,11 @@ func TestTakeOverListeners(t *testing.T) {
 		{"options come and go", "backlog 500 mss 1400", []link{{haproxy, 1}, own(2), own(1)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := testutil.Serve(t, testutil.Echo)
+			server := mustLoad(t)
 			port := testutil.FreePort(t)
 			p := &proxy{tb: t, dir: testutil.TempDir(t)}
 			var old *testutil.Process
-			var rain *storm
+			var rain *rain
 			for n, next := range test.links {
 				who := string(rune('a' + n))
 				var args []string
@@ -183,9 +138,9 @@ func TestTakeOverListeners(t *testing.T) {
 					args = append([]string{"-x", p.socket(string(rune('a' + n - 1)))}, finish(old)...)
 				}
 				run := p.launchAs(who, next.path, text(takeoverTemplate,
-					"threads", next.threads, "port", port, "bind", test.bind, "s1", server.Addr), args...)
+					"threads", next.threads, "port", port, "bind", test.bind, "s1", server.Addr()), args...)
 				if old == nil {
-					rain = startStorm(t, "tcp", testutil.Loopback(port))
+					rain = startRain(t, server, live.TCP(testutil.Loopback(port)))
 				} else {
 					old.WaitCode(t, 0)
 				}
@@ -266,16 +221,12 @@ func TestTakenListenersOutliveTheirProcess(t *testing.T) {
 				return true
 			})
 			for range 50 {
-				if err := askOnce("tcp", testutil.Loopback(port)); err != nil {
-					t.Fatal(err)
-				}
+				echoes(t, "tcp", testutil.Loopback(port))
 			}
 			old.Signal(t, syscall.SIGKILL)
 			old.Wait(t)
 			for range 50 {
-				if err := askOnce("tcp", testutil.Loopback(port)); err != nil {
-					t.Fatal(err)
-				}
+				echoes(t, "tcp", testutil.Loopback(port))
 			}
 		})
 	}
@@ -366,7 +317,7 @@ func TestPortThatCannotBeShared(t *testing.T) {
 func TestTakeOverUnixListeners(t *testing.T) {
 	t.Parallel()
 	skipForeign(t, "the partner is HAProxy already")
-	server := testutil.Serve(t, testutil.Echo)
+	server := mustLoad(t)
 	p := &proxy{tb: t, dir: testutil.TempDir(t)}
 	sections := func(threads int) string {
 		return text(`
@@ -379,10 +330,10 @@ defaults
 listen l
     bind {dir}/front
     server s1 {s1}
-`, "threads", threads, "dir", p.dir, "s1", server.Addr)
+`, "threads", threads, "dir", p.dir, "s1", server.Addr())
 	}
 	old := p.launchAs("a", program.path, sections(2))
-	rain := startStorm(t, "unix", p.socket("front"))
+	rain := startRain(t, server, live.Target{Network: "unix", Addr: p.socket("front")})
 	rain.more(100)
 	for n := range 4 {
 		who, next := string(rune('a'+n)), string(rune('b'+n))

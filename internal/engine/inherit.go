@@ -80,3 +80,14 @@ func (h *inheritance) closeRest() {
 
 // Taken tells for each of Options.Inherited whether a bind line uses it. The others are closed.
 func (e *Engine) Taken() []bool { return slices.Clone(e.handed.taken) }
+
+// Opened is the number of listening sockets that were not inherited.
+func (e *Engine) Opened() int {
+	n := len(e.sockets)
+	for _, taken := range e.handed.taken {
+		if taken {
+			n--
+		}
+	}
+	return max(n, 0)
+}

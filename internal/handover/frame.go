@@ -35,8 +35,8 @@ const (
 
 // The versions that this program speaks.
 const (
-	minVersion = 1
-	maxVersion = 1
+	MinVersion = 1
+	MaxVersion = 1
 )
 
 type kind uint8

@@ -63,7 +63,7 @@ func FuzzFrame(f *testing.F) {
 		work.Go(func() { feed(t, far, script) })
 		w := &wire{conn: near}
 		if agreed {
-			w.version = maxVersion
+			w.version = MaxVersion
 		}
 		total := 0
 		for {

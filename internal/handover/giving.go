@@ -45,8 +45,8 @@ func (h *giving) run(first *frame) (err error) {
 		h.refuse(h.wire, err.Error())
 		return err
 	}
-	if hi.Max < minVersion || hi.Min > maxVersion || hi.Min > hi.Max {
-		err := fmt.Errorf("the new process speaks versions %d to %d of the handover, this one %d to %d", hi.Min, hi.Max, minVersion, maxVersion)
+	if hi.Max < MinVersion || hi.Min > MaxVersion || hi.Min > hi.Max {
+		err := fmt.Errorf("the new process speaks versions %d to %d of the handover, this one %d to %d", hi.Min, hi.Max, MinVersion, MaxVersion)
 		h.refuse(h.wire, err.Error())
 		return err
 	}
@@ -57,7 +57,7 @@ func (h *giving) run(first *frame) (err error) {
 	given := false
 	defer func() { h.release(given) }()
 
-	h.wire.version = uint8(min(hi.Max, maxVersion))
+	h.wire.version = uint8(min(hi.Max, MaxVersion))
 	taken, err := h.show(&hi)
 	if err == nil {
 		err = h.offer.Drain(taken)

@@ -69,7 +69,7 @@ func TestHandover(t *testing.T) {
 	defer taker.Close()
 	welcome := taker.Welcome()
 	want := Welcome{
-		Version: maxVersion, PID: os.Getpid(), Generation: 4, Listeners: 300, Sessions: sessions, Moves: true,
+		Version: MaxVersion, PID: os.Getpid(), Generation: 4, Listeners: 300, Sessions: sessions, Moves: true,
 		Topology: []byte(`{"servers":["a","b"]}`),
 	}
 	if diff := cmp.Diff(want, welcome); diff != "" {

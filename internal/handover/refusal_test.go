@@ -93,7 +93,7 @@ func lastRefusal(tb testing.TB, w *wire) string {
 		reason = ""
 		switch f.kind {
 		case kindWelcome:
-			w.version = maxVersion
+			w.version = MaxVersion
 		case kindRefuse:
 			var r refusal
 			if err := f.decode(&r); err != nil {

@@ -89,7 +89,7 @@ func newTaker(w *wire, pid int, wantSessions bool, l limits) (t *Taker, err erro
 	if t.giver, err = netio.OpenProcess(pid); err != nil {
 		return t, err
 	}
-	if err = t.send(kindHello, hello{minVersion, maxVersion, os.Getpid(), wantSessions}); err != nil {
+	if err = t.send(kindHello, hello{MinVersion, MaxVersion, os.Getpid(), wantSessions}); err != nil {
 		return t, err
 	}
 	f, err := t.await(kindWelcome)
@@ -99,8 +99,8 @@ func newTaker(w *wire, pid int, wantSessions bool, l limits) (t *Taker, err erro
 	if err = f.decode(&t.welcome); err != nil {
 		return t, err
 	}
-	if v := t.welcome.Version; v < minVersion || v > maxVersion {
-		return t, fmt.Errorf("it speaks version %d of the handover, this program %d to %d", v, minVersion, maxVersion)
+	if v := t.welcome.Version; v < MinVersion || v > MaxVersion {
+		return t, fmt.Errorf("it speaks version %d of the handover, this program %d to %d", v, MinVersion, MaxVersion)
 	}
 	w.version = uint8(t.welcome.Version)
 	return t, nil
@@ -250,6 +250,9 @@ func (t *Taker) blame(err error) error {
 	}
 	return err
 }
+
+// Break cuts the connection, from any goroutine: Sessions returns. Close must follow.
+func (t *Taker) Break() { _ = t.wire.conn.Close() }
 
 // Close ends the conversation.
 func (t *Taker) Close() error {

@@ -68,7 +68,7 @@ func (t *Table) freeze(id uint32, s *Session, sn *Snapshot) {
 		Client: t.freezeSide(&s.side[client]), Far: t.freezeSide(&s.side[server]),
 		Up: t.freezeFlow(&s.flow[client]), Down: t.freezeFlow(&s.flow[server]),
 		Peer: zoned(&s.peer), Number: s.number,
-		AcceptWallNs: s.acceptWallNs, AcceptNs: s.acceptNs, QueueMs: s.queueMs, ConnectMs: s.connectMs,
+		AcceptWallNs: s.acceptWallNs, AcceptNs: netio.MonotonicNs() - t.Clock.MonoNs() + s.acceptNs, QueueMs: s.queueMs, ConnectMs: s.connectMs,
 		Retries: s.retries, ServerQueue: s.serverQueue, BackendQueue: s.backendQueue,
 		Redispatched: s.flags&redispatched != 0, Logged: s.flags&logged != 0, ResetSides: s.flags&resetSides != 0,
 	}
@@ -193,7 +193,8 @@ func (t *Table) Adopt(sn *Snapshot, at Place) {
 	s.fe, s.be, s.srv, s.avoid = uint16(at.Frontend), int16(at.Backend), at.Server, -1
 	s.number = sn.Number
 	t.numbered(sn.Number)
-	s.acceptWallNs, s.acceptNs, s.queueMs, s.connectMs = sn.AcceptWallNs, sn.AcceptNs, sn.QueueMs, sn.ConnectMs
+	s.acceptWallNs, s.queueMs, s.connectMs = sn.AcceptWallNs, sn.QueueMs, sn.ConnectMs
+	s.acceptNs = sn.AcceptNs - netio.MonotonicNs() + t.Clock.MonoNs() // a table's clock begins with its process
 	s.peer.SetAddrPort(sn.Peer)
 	if !sn.Peer.IsValid() {
 		s.peer.Family = netio.FamilyUnix
