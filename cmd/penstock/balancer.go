@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/runtimeapi"
+	"github.com/penstock/penstock/netio"
 )
 
 // balancer is the process that serves: the engine, the stats sockets, and what the system around
@@ -91,30 +92,7 @@ func (b *balancer) open() bool {
 		b.report.Alertf("%v", err)
 		return false
 	}
-	options.Inherited = b.fetchSockets()
-	if b.engine, err = engine.New(b.cfg, options); err != nil {
-		if !errors.Is(err, engine.ErrConfig) {
-			b.report.Alertf("%v", err)
-		}
-		b.log.Close()
-		return false
-	}
-	b.api, err = runtimeapi.Listen(g.StatsSockets, runtimeapi.Options{
-		Version:   fullVersion(),
-		Info:      b.info,
-		Environ:   b.env.environ,
-		Timeout:   g.StatsTimeout,
-		MaxConn:   g.StatsMaxConn,
-		LineLimit: g.BufSize,
-
-		PassSockets: b.passSockets,
-	})
-	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			b.report.Alertf("%s", line)
-		}
-		b.report.Alertf("Some protocols failed to start their listeners! Exiting.")
-		b.engine.Close()
+	if !b.bind(options) {
 		b.log.Close()
 		return false
 	}
@@ -124,6 +102,58 @@ func (b *balancer) open() bool {
 		b.report.Warningf("Cannot %v.", err)
 	}
 	return true
+}
+
+// bind takes the addresses of the stats sockets first, which disturbs nobody, then those of the frontends, and shows
+// all. On failure nothing is left open.
+func (b *balancer) bind(options engine.Options) bool {
+	g := &b.cfg.Global
+	options.Inherited = b.fetchSockets()
+	var fds []int
+	for _, s := range options.Inherited {
+		fds = append(fds, s.FD)
+	}
+	var err error
+	b.api, err = runtimeapi.Open(g.StatsSockets, runtimeapi.Options{
+		Version:   fullVersion(),
+		Info:      b.info,
+		Environ:   b.env.environ,
+		Timeout:   g.StatsTimeout,
+		MaxConn:   g.StatsMaxConn,
+		LineLimit: g.BufSize,
+
+		PassSockets: b.passSockets,
+		Inherited:   fds,
+		MakeRoom:    options.MakeRoom,
+	})
+	if err != nil {
+		for _, fd := range fds {
+			netio.Close(fd)
+		}
+		return b.notBound(err)
+	}
+	if b.engine, err = engine.New(b.cfg, options); err != nil {
+		b.api.Close()
+		if !errors.Is(err, engine.ErrConfig) {
+			b.report.Alertf("%v", err)
+		}
+		return false
+	}
+	if err = b.api.Publish(); err != nil {
+		b.api.Close()
+		b.engine.Close()
+		return b.notBound(err)
+	}
+	return true
+}
+
+// notBound reports the addresses that could not be had, one to a line of the error.
+func (b *balancer) notBound(err error) bool {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		b.report.Alertf("%s", line)
+	}
+	b.report.Alertf("Some protocols failed to start their listeners! Exiting.")
+	return false
 }
 
 // tell lets the service manager know.
