@@ -30,7 +30,7 @@ func Examine(fd int) (b Bound, err error) {
 	}
 	switch b.Sockaddr.Family() {
 	case unix.AF_UNIX:
-		if path := b.Sockaddr.Path(); path != "" && path[0] != 0 {
+		if path := b.Sockaddr.Path(); hasFile(path) {
 			b.Path = finalPath(path)
 		}
 		if b.Sockaddr.n <= 2 {
@@ -87,7 +87,7 @@ func finalPath(path string) string {
 // is this one.
 func (b *Bound) Serves(sa *Sockaddr, path string, o *ListenOptions) bool {
 	if sa.Family() == unix.AF_UNIX {
-		if path == "" {
+		if !hasFile(path) {
 			return b.Sockaddr == *sa
 		}
 		return b.Path == path && isSocket(path)
@@ -116,6 +116,18 @@ func v6OnlyByDefault() bool {
 	return getBool(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
 }
 
+// CanInherit reports why [Inherit] with these options would fail on a listener of an address, without changing one.
+func CanInherit(sa *Sockaddr, o *ListenOptions) error {
+	if sa.Family() == unix.AF_UNIX {
+		return nil
+	}
+	model, err := newModel(sa.Family(), o)
+	if err == nil {
+		Close(model)
+	}
+	return err
+}
+
 // Inherit makes a listener of another process one's own: non-blocking, closed on exec, listening, and with
 // the options that [Listen] would give it. Options that are off now and were on are off again, so that
 // accepted sockets do not depend on who opened the listener; only connections that wait in its queue
@@ -134,8 +146,10 @@ func Inherit(fd int, path string, o *ListenOptions) error {
 		if err := imitate(fd, sa.Family(), o); err != nil {
 			return err
 		}
-	} else if err := setOwner(path, o); err != nil {
-		return err
+	} else if hasFile(path) {
+		if err := setOwner(path, o); err != nil {
+			return err
+		}
 	}
 	if err := unix.Listen(fd, o.Backlog); err != nil {
 		return &OpError{"listen to", "inherited socket", err}
@@ -144,9 +158,6 @@ func Inherit(fd int, path string, o *ListenOptions) error {
 }
 
 func setOwner(path string, o *ListenOptions) error {
-	if path == "" {
-		return nil
-	}
 	if o.Mode >= 0 {
 		if err := os.Chmod(path, os.FileMode(o.Mode)); err != nil {
 			return err
@@ -184,19 +195,29 @@ var imitated = []struct {
 	{what: "TCP_SAVE_SYN", level: unix.IPPROTO_TCP, name: unix.TCP_SAVE_SYN, optional: true},
 }
 
-// imitate gives a listener the options of a model: a fresh socket with the options of the bind line. What
-// the line does not name then has the kernel's default, whatever that is on this machine.
-func imitate(fd, family int, o *ListenOptions) error {
+// newModel opens a socket with the options of a bind line. What the line does not name has the kernel's
+// default, whatever that is on this machine.
+func newModel(family int, o *ListenOptions) (int, error) {
 	model, e := Socket(family)
 	if e != 0 {
-		return &OpError{"create", "socket", e}
+		return -1, &OpError{"create", "socket", e}
 	}
-	defer Close(model)
 	wanted := *o
 	wanted.Interface = "" // the listener has it already
 	if err := setListenOptions(model, family, &wanted); err != nil {
+		Close(model)
+		return -1, err
+	}
+	return model, nil
+}
+
+// imitate gives a listener the options of a model.
+func imitate(fd, family int, o *ListenOptions) error {
+	model, err := newModel(family, o)
+	if err != nil {
 		return err
 	}
+	defer Close(model)
 	for _, option := range imitated {
 		want, err := unix.GetsockoptInt(model, option.level, option.name)
 		if err == nil {
@@ -248,6 +269,14 @@ func imitateCC(fd, model int) error {
 	}
 	if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, want); err != nil {
 		return &OpError{"set congestion control", want, err}
+	}
+	return nil
+}
+
+// LetJoin sets SO_REUSEPORT on a listener that was opened without it, so that others can be opened on its address.
+func LetJoin(fd int) error {
+	if e := SetInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); e != 0 {
+		return &OpError{"set", "SO_REUSEPORT", e}
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/runtimeapi"
+	"github.com/penstock/penstock/netio"
 )
 
 // balancer is the process that serves: the engine, the stats sockets, and what the system around
@@ -73,7 +74,11 @@ func (b *balancer) run() error {
 			return exitCode(exitFailure)
 		}
 	}
-	b.tell("READY=1", fmt.Sprintf("MAINPID=%d", os.Getpid()), "STATUS=Ready.")
+	ready := []string{"READY=1", "STATUS=Ready."}
+	if len(b.settings.Finish)+len(b.settings.Terminate) > 0 {
+		ready = append(ready, fmt.Sprintf("MAINPID=%d", os.Getpid()))
+	}
+	b.tell(ready...)
 	return b.serve()
 }
 
@@ -98,33 +103,7 @@ func (b *balancer) open() bool {
 		b.report.Alertf("%v", err)
 		return false
 	}
-	b.succession.meet(&options)
-	if len(options.Inherited) == 0 {
-		options.Inherited = b.fetchSockets()
-	}
-	if b.engine, err = engine.New(b.cfg, options); err != nil {
-		if !errors.Is(err, engine.ErrConfig) {
-			b.report.Alertf("%v", err)
-		}
-		b.log.Close()
-		return false
-	}
-	b.api, err = runtimeapi.Listen(g.StatsSockets, runtimeapi.Options{
-		Version:   fullVersion(),
-		Info:      b.info,
-		Environ:   b.env.environ,
-		Timeout:   g.StatsTimeout,
-		MaxConn:   g.StatsMaxConn,
-		LineLimit: g.BufSize,
-
-		PassSockets: b.passSockets,
-	})
-	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			b.report.Alertf("%s", line)
-		}
-		b.report.Alertf("Some protocols failed to start their listeners! Exiting.")
-		b.engine.Close()
+	if !b.bind(options) {
 		b.log.Close()
 		return false
 	}
@@ -135,6 +114,61 @@ func (b *balancer) open() bool {
 		b.report.Warningf("Cannot %v.", err)
 	}
 	return true
+}
+
+// bind takes the addresses of the stats sockets first, which disturbs nobody, then those of the frontends, and shows
+// all. On failure nothing is left open.
+func (b *balancer) bind(options engine.Options) bool {
+	g := &b.cfg.Global
+	b.succession.meet(&options)
+	if len(options.Inherited) == 0 {
+		options.Inherited = b.fetchSockets()
+	}
+	var fds []int
+	for _, s := range options.Inherited {
+		fds = append(fds, s.FD)
+	}
+	var err error
+	b.api, err = runtimeapi.Open(g.StatsSockets, runtimeapi.Options{
+		Version:   fullVersion(),
+		Info:      b.info,
+		Environ:   b.env.environ,
+		Timeout:   g.StatsTimeout,
+		MaxConn:   g.StatsMaxConn,
+		LineLimit: g.BufSize,
+
+		PassSockets: b.passSockets,
+		Inherited:   fds,
+		MakeRoom:    options.MakeRoom,
+	})
+	if err != nil {
+		for _, fd := range fds {
+			netio.Close(fd)
+		}
+		return b.notBound(err)
+	}
+	if b.engine, err = engine.New(b.cfg, options); err != nil {
+		b.api.Close()
+		if !errors.Is(err, engine.ErrConfig) {
+			b.report.Alertf("%v", err)
+		}
+		return false
+	}
+	if err = b.api.Publish(); err != nil {
+		b.api.Close()
+		b.engine.Close()
+		return b.notBound(err)
+	}
+	return true
+}
+
+// notBound reports the addresses that could not be had, one to a line of the error.
+func (b *balancer) notBound(err error) bool {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		b.report.Alertf("%s", line)
+	}
+	b.report.Alertf("Some protocols failed to start their listeners! Exiting.")
+	return false
 }
 
 // tell lets the service manager know.

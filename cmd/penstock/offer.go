@@ -57,13 +57,20 @@ func (o *offer) listeners() []handover.Socket {
 		o.balancer.event(logging.LevelErr, "Listeners cannot be handed over: %v.", err)
 		return nil
 	}
-	out := make([]handover.Socket, len(list))
-	for i, l := range list {
+	var out []handover.Socket
+	for _, l := range list {
 		o.copies = append(o.copies, l.FD)
-		out[i] = handover.Socket{
+		out = append(out, handover.Socket{
 			FD: l.FD, Proxy: l.Proxy, Bind: l.Bind, Addr: l.Addr, Path: l.Path, Interface: l.Interface,
 			Index: l.Worker, Shared: l.Worker < 0,
-		}
+		})
+	}
+	if len(out) == 0 {
+		return nil // it is ending
+	}
+	for _, s := range o.balancer.api.Sockets() {
+		o.copies = append(o.copies, s.FD)
+		out = append(out, handover.Socket{FD: s.FD, Interface: s.Interface, Index: -1})
 	}
 	return out
 }

@@ -30,6 +30,7 @@ type succession struct {
 	begun    time.Time
 
 	old    []*predecessor
+	stats  []bool // which of the sockets that were passed are stats sockets
 	moving sync.WaitGroup
 
 	mu     sync.Mutex // guards status
@@ -87,6 +88,7 @@ func (s *succession) meetOne(pid int, ends bool, o *engine.Options) {
 	s.old = append(s.old, &predecessor{pid: pid, taker: t, sockets: len(sockets), first: len(o.Inherited), ends: ends})
 	for _, k := range sockets {
 		o.Inherited = append(o.Inherited, engine.Inherited{FD: k.FD, Netns: k.Netns, Index: k.Index})
+		s.stats = append(s.stats, k.Proxy == "")
 	}
 	if topology := t.Welcome().Topology; len(topology) > 0 && t.Welcome().Moves {
 		o.Former = append(o.Former, topology)
@@ -108,10 +110,11 @@ func (s *succession) knows(pid int) bool {
 func (s *succession) ready(e *engine.Engine) {
 	taken := e.Taken()
 	s.mu.Lock()
-	for _, is := range taken {
-		if is {
+	for i, stats := range s.stats {
+		switch {
+		case taken[i]:
 			s.status.Kept++
-		} else {
+		case !stats:
 			s.status.Closed++
 		}
 	}

@@ -14,8 +14,9 @@ import (
 	"github.com/penstock/penstock/netio"
 )
 
-// bindAll opens the listeners of every frontend. It reports every one that fails, by its line, and
-// whether none did.
+// bindAll opens the listeners of every frontend, and only when all addresses could be taken it lets anybody
+// connect to them: a configuration that cannot run must not disturb the process that runs. It reports every one that
+// fails, by its line, and whether none did.
 func (e *Engine) bindAll() bool {
 	ok := true
 	for i, p := range e.cfg.Proxies {
@@ -34,17 +35,60 @@ func (e *Engine) bindAll() bool {
 					l.Limit = &session.Limit{}
 					l.Limit.SetMax(b.MaxConn)
 				}
-				if err := e.bind(p, b, &b.Addrs[n], l); err != nil {
-					e.opt.Report.Alertf("Binding %s for %s %s: %s", place(b.Pos), "proxy", p.Name, bindError(&b.Addrs[n], err))
+				o := &opening{listener: l, proxy: p, bind: b, addr: &b.Addrs[n]}
+				if err := e.bind(o); err != nil {
+					e.reportBind(o, err)
 					ok = false
 				}
 			}
 		}
 	}
+	ok = ok && e.publish()
 	if !ok {
+		e.withdraw()
 		e.opt.Report.Alertf("Some protocols failed to start their listeners! Exiting.")
 	}
 	return ok
+}
+
+func (e *Engine) reportBind(o *opening, err error) {
+	e.opt.Report.Alertf("Binding %s for %s %s: %s", place(o.bind.Pos), "proxy", o.proxy.Name, bindError(o.addr, err))
+}
+
+// opened is a socket to which nobody can connect yet, or one that was handed over and is as it was.
+type opened struct {
+	*opening
+	fd      int
+	handed  bool
+	options *netio.ListenOptions
+}
+
+// publish lets clients connect, and changes what was handed over to what the bind lines say.
+func (e *Engine) publish() bool {
+	for len(e.unpublished) > 0 {
+		s := e.unpublished[0]
+		var err error
+		if s.handed {
+			err = netio.Inherit(s.fd, s.path, s.options)
+		} else {
+			err = netio.Publish(s.fd, s.path, s.options)
+		}
+		if err != nil {
+			e.reportBind(s.opening, err)
+			return false
+		}
+		e.unpublished = e.unpublished[1:]
+	}
+	return true
+}
+
+// withdraw removes what publish would have shown. The descriptors belong to the workers.
+func (e *Engine) withdraw() {
+	for _, s := range e.unpublished {
+		if !s.handed {
+			netio.RemoveUnpublished(s.path)
+		}
+	}
 }
 
 // opening is one address of a bind line, with what all its sockets have in common.
@@ -52,6 +96,7 @@ type opening struct {
 	listener session.Listener
 	proxy    *config.Proxy
 	bind     *config.Bind
+	addr     *config.Address
 	workers  []*worker.Worker // that accept on it
 	sa       netio.Sockaddr
 	path     string // of a UNIX socket that has a file
@@ -69,9 +114,9 @@ func (o *opening) forWorker(w *worker.Worker) *netio.ListenOptions {
 
 // bind opens one address of a bind line for every worker that the line allows. TCP listeners are
 // separate sockets that the kernel spreads connections over; all others are copies of one socket.
-func (e *Engine) bind(p *config.Proxy, b *config.Bind, a *config.Address, proto session.Listener) error {
-	g := &e.cfg.Global
-	o := &opening{listener: proto, proxy: p, bind: b, workers: e.workers, steered: g.Steer == config.SteerCPU}
+func (e *Engine) bind(o *opening) error {
+	g, p, b, a := &e.cfg.Global, o.proxy, o.bind, o.addr
+	o.workers, o.steered = e.workers, g.Steer == config.SteerCPU
 	if len(b.Threads) > 0 {
 		o.workers = nil
 		for _, w := range e.workers {
@@ -147,10 +192,10 @@ func (e *Engine) bindShared(o *opening) error {
 	fd := -1
 	var err error
 	if len(rest) > 0 {
-		fd, err = e.handed.take(rest[0], o.path, &o.options)
+		fd, err = e.take(o, rest[0], &o.options)
 		rest = rest[1:]
 	} else {
-		fd, err = e.listen(&o.sa, o.path, &o.options)
+		fd, err = e.listen(o, &o.options)
 	}
 	if err != nil {
 		return err
@@ -196,22 +241,39 @@ func (e *Engine) bindSeparate(o *opening) error {
 			first = &m
 		}
 	}
+	if len(without) > 0 && first != nil {
+		if err := e.letJoin(o); err != nil {
+			return err
+		}
+	}
 	if err := e.spread(o, rest); err != nil {
 		return err
 	}
 	for n, w := range without {
 		options := o.forWorker(w)
-		fd, err := netio.Listen(&o.sa, "", options)
+		fd, err := e.open(o, options)
 		if errors.Is(err, netio.EADDRINUSE) {
 			if first != nil {
 				return e.copyTo(o, *first, without[n:])
 			}
-			fd, err = e.listen(&o.sa, "", options)
+			fd, err = e.listen(o, options)
 		}
 		if err != nil {
 			return err
 		}
 		e.export(o, w.ID, []member{e.give(o, w, fd, false)})
+	}
+	return nil
+}
+
+// letJoin lets new sockets join those that were handed over for an address.
+func (e *Engine) letJoin(o *opening) error {
+	for _, s := range e.unpublished {
+		if s.opening == o && s.handed {
+			if err := netio.LetJoin(s.fd); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -229,7 +291,7 @@ func (e *Engine) spread(o *opening, handed []int) error {
 
 // keep gives a socket that was handed over to one worker.
 func (e *Engine) keep(o *opening, w *worker.Worker, i int) (member, error) {
-	fd, err := e.handed.take(i, o.path, o.forWorker(w))
+	fd, err := e.take(o, i, o.forWorker(w))
 	if err != nil {
 		return member{}, err
 	}
@@ -267,10 +329,30 @@ func (e *Engine) share(o *opening, fd int) ([]member, error) {
 	return members, nil
 }
 
-// listen opens a new socket. While somebody else has the address, whoever may be able to change that is asked to.
-func (e *Engine) listen(sa *netio.Sockaddr, path string, options *netio.ListenOptions) (int, error) {
+// take uses a socket that was handed over. Nothing about it changes yet.
+func (e *Engine) take(o *opening, i int, options *netio.ListenOptions) (int, error) {
+	if err := netio.CanInherit(&o.sa, options); err != nil {
+		return -1, err
+	}
+	e.handed.taken[i] = true
+	fd := e.handed.all[i].FD
+	e.unpublished = append(e.unpublished, opened{o, fd, true, options})
+	return fd, nil
+}
+
+// open takes an address.
+func (e *Engine) open(o *opening, options *netio.ListenOptions) (int, error) {
+	fd, err := netio.Open(&o.sa, o.path, options)
+	if err == nil {
+		e.unpublished = append(e.unpublished, opened{o, fd, false, options})
+	}
+	return fd, err
+}
+
+// listen is open, and while somebody else has the address, whoever may be able to change that is asked to.
+func (e *Engine) listen(o *opening, options *netio.ListenOptions) (int, error) {
 	for {
-		fd, err := netio.Listen(sa, path, options)
+		fd, err := e.open(o, options)
 		if !errors.Is(err, netio.EADDRINUSE) || e.opt.MakeRoom == nil || !e.opt.MakeRoom() {
 			return fd, err
 		}

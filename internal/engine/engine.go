@@ -49,6 +49,8 @@ type Engine struct {
 	handed    inheritance
 	sockets   []socket // that a successor may take
 
+	unpublished []opened // by bindAll, while it runs
+
 	mu       sync.Mutex // guards what follows
 	scratch  logging.Scratch
 	stopping bool

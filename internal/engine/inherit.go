@@ -51,16 +51,6 @@ func (h *inheritance) find(o *opening) []int {
 	return found
 }
 
-// take gives a socket away, with the options of its new bind line. On error it stays.
-func (h *inheritance) take(i int, path string, options *netio.ListenOptions) (fd int, err error) {
-	fd = h.all[i].FD
-	if err := netio.Inherit(fd, path, options); err != nil {
-		return -1, err
-	}
-	h.taken[i] = true
-	return fd, nil
-}
-
 // closeRest closes what nobody took. A number that appears twice is one descriptor.
 func (h *inheritance) closeRest() {
 	var kept, closed []int

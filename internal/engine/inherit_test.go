@@ -35,7 +35,7 @@ func mustBuild(tb testing.TB, text string, inherited ...Inherited) *Engine {
 	return e
 }
 
-// mustLeave hands the listeners of an engine over, as HAProxy does: without saying whose they were.
+// mustLeave hands the listeners of an engine over.
 func mustLeave(tb testing.TB, e *Engine) []Inherited {
 	tb.Helper()
 	list := mustList(tb, e)
@@ -104,6 +104,7 @@ func TestInheritWithWaitingConnections(t *testing.T) {
 				for n := 1; n < len(test.globals); n++ {
 					old.StopAccepting()
 					waiting := dialMany(t, 20, "tcp", addr)
+					silent := testutil.Dial(t, "tcp", addr) // in a deferred handshake, perhaps
 					next := mustBuild(t, text(n), mustLeave(t, old)...)
 					waiting = append(waiting, dialMany(t, 20, "tcp", addr)...)
 					for i, taken := range next.Taken() {
@@ -114,7 +115,8 @@ func TestInheritWithWaitingConnections(t *testing.T) {
 					old.Close()
 					next.Start()
 					next.Kick()
-					expectEchoes(t, waiting)
+					silent.Send("x")
+					expectEchoes(t, append(waiting, silent))
 					expectEchoes(t, dialMany(t, 20, "tcp", addr))
 					old = next
 				}
@@ -229,6 +231,70 @@ func mustDatagram(tb testing.TB) int {
 		tb.Fatal(err)
 	}
 	return fd
+}
+
+// A start that fails leaves the process that runs as it was: nobody connected to the one that failed, and its
+// options did not reach the listeners of the other.
+func TestFailedStartDisturbsNobody(t *testing.T) {
+	server := testutil.Serve(t, testutil.Echo)
+	addr, held := testutil.Loopback(testutil.FreePort(t)), testutil.Loopback(testutil.HoldPort(t))
+	path := filepath.Join(testutil.TempDir(t), "front")
+	text := "global\nnbthread %d\nlisten l\nbind %s %s\nbind " + path + "\nserver s1 " + server.Addr + "\n"
+	e, _ := mustStart(t, fmt.Sprintf(text, 2, addr, ""))
+	before := mustStat(t, path)
+	for _, inherit := range []bool{true, false} {
+		var inherited []Inherited
+		if inherit {
+			inherited = mustLeave(t, e)
+		}
+		cfg, _ := config.LoadText("test.cfg", fmt.Sprintf(text, 3, addr, "defer-accept")+"bind "+held+"\n", config.Options{})
+		if failed, err := New(cfg, Options{Report: &config.Reporter{W: &testutil.Output{}}, Inherited: inherited}); err == nil {
+			failed.Close()
+			t.Fatal("bound an address that is in use")
+		}
+		if !os.SameFile(before, mustStat(t, path)) {
+			t.Error("the UNIX socket is another file")
+		}
+		if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+			t.Errorf("files left behind: %v, %v", files, err)
+		}
+		// Without a byte from the client, a listener that defers would not accept.
+		accepted := server.Accepted()
+		testutil.Dial(t, "tcp", addr)
+		testutil.Eventually(t, "a silent client is accepted", func() bool { return server.Accepted() == accepted+1 })
+		expectEchoes(t, dialMany(t, 5, "unix", path))
+		expectEchoes(t, dialMany(t, 20, "tcp", addr))
+	}
+}
+
+// A listener of another user cannot be joined, so all workers share it.
+func TestInheritFromAnotherUser(t *testing.T) {
+	testutil.NeedRoot(t)
+	server := testutil.Serve(t, testutil.Echo)
+	addr := testutil.Loopback(testutil.FreePort(t))
+	text := fmt.Sprintf("global\nnbthread %%d\nlisten l\nbind %s\nserver s1 %s\n", addr, server.Addr)
+	var old *Engine
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // the thread ends with the goroutine
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0); errno != 0 {
+			t.Error(errno)
+		}
+		old = mustBuild(t, fmt.Sprintf(text, 1))
+	}()
+	<-done
+	waiting := dialMany(t, 10, "tcp", addr)
+	e := mustBuild(t, fmt.Sprintf(text, 3), mustLeave(t, old)...)
+	old.Close()
+	list := mustList(t, e)
+	closeAll(list)
+	if len(list) != 1 || list[0].Worker != -1 {
+		t.Errorf("listeners: %+v", list)
+	}
+	e.Start()
+	expectEchoes(t, waiting)
+	expectEchoes(t, dialMany(t, 30, "tcp", addr))
 }
 
 // Listeners are told with what belongs to them.

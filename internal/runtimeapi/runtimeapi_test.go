@@ -422,3 +422,60 @@ func TestGetSockets(t *testing.T) {
 		})
 	}
 }
+
+// Before it publishes, a server takes no client from another one; an abstract socket, which exists once, it can
+// only inherit.
+func TestOpenDisturbsNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	abstract := &config.Bind{Addrs: []config.Address{{Kind: config.AddrAbstract, Path: fmt.Sprintf("penstock-open-%d", os.Getpid())}}, Level: "user"}
+	first := mustListen(t, testOptions, abstract, bindUnix(path))
+	if _, err := Open([]*config.Bind{bindUnix(path), abstract}, testOptions); err == nil {
+		t.Fatal("took an address that is in use")
+	}
+	var fds []int
+	for _, s := range first.Sockets() {
+		defer netio.Close(s.FD)
+		fds = append(fds, s.FD)
+	}
+	opt := testOptions
+	opt.Version, opt.Inherited = "second", fds
+	second, err := Open([]*config.Bind{abstract, bindUnix(path)}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(network, addr string) string {
+		conn, err := net.Dial(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return mustAsk(t, conn, "show version\n")
+	}
+	if got := ask("unix", path); got != testOptions.Version+"\n\n" {
+		t.Errorf("the first server answers %q", got)
+	}
+	if err := second.Publish(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(second.Close)
+	second.Serve()
+	if got := ask("unix", path); got != "second\n\n" {
+		t.Errorf("the second server answers %q", got)
+	}
+	first.Close()
+	if got := mustAsk(t, mustDial(t, second), "show version\n"); got != "second\n\n" {
+		t.Errorf("the second server answers %q at the abstract name", got)
+	}
+
+	third, err := Open([]*config.Bind{bindUnix(path)}, testOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Close()
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Errorf("files left behind: %v, %v", files, err)
+	}
+	if got := ask("unix", path); got != "second\n\n" {
+		t.Errorf("the second server answers %q", got)
+	}
+}

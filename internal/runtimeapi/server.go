@@ -24,6 +24,12 @@ type Options struct {
 	// PassSockets hands the listening sockets of the process to the client of a socket that exposes them. The
 	// connection stays the server's. Nil: there are none.
 	PassSockets func(conn *net.UnixConn) error
+
+	// Inherited are listening sockets of a former process; they stay the caller's. The server has one of them
+	// where an address is in use and cannot be shared.
+	Inherited []int
+	// MakeRoom is called when an address is in use, and says whether it is worth another try. Nil: it is not.
+	MakeRoom func() bool
 }
 
 // The defaults of the configuration language.
@@ -44,9 +50,22 @@ type Server struct {
 	accepting sync.WaitGroup
 }
 
-// Listen opens every address of the binds. It accepts nothing yet. On error all is closed again; the
-// error joins a BindError for each address that failed.
+// Listen opens every address of the binds and publishes them.
 func Listen(binds []*config.Bind, opt Options) (*Server, error) {
+	s, err := Open(binds, opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Publish(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Open takes every address of the binds. Nobody can connect before Publish: until then clients reach whoever
+// listens there already. On error all is closed again; the error joins a BindError for each address that failed.
+func Open(binds []*config.Bind, opt Options) (*Server, error) {
 	if opt.Timeout <= 0 {
 		opt.Timeout = defaultTimeout
 	}
@@ -60,7 +79,7 @@ func Listen(binds []*config.Bind, opt Options) (*Server, error) {
 	var failures []error
 	for _, b := range binds {
 		for i := range b.Addrs {
-			e, err := open(b, &b.Addrs[i])
+			e, err := open(b, &b.Addrs[i], &s.opt)
 			if err != nil {
 				failures = append(failures, bindError(b, &b.Addrs[i], err))
 				continue
@@ -73,6 +92,16 @@ func Listen(binds []*config.Bind, opt Options) (*Server, error) {
 		return nil, errors.Join(failures...)
 	}
 	return s, nil
+}
+
+// Publish lets clients connect; they wait until Serve. It may be called once. The error is a BindError.
+func (s *Server) Publish() error {
+	for _, e := range s.endpoints {
+		if err := e.show(); err != nil {
+			return bindError(e.line, e.addr, err)
+		}
+	}
+	return nil
 }
 
 // Listeners is the number of sockets that the server listens on.
@@ -153,7 +182,7 @@ func (s *Server) Close() {
 	s.stop.Do(func() {
 		close(s.stopped)
 		for _, e := range s.endpoints {
-			e.listener.Close()
+			e.close()
 		}
 		s.accepting.Wait()
 	})
