@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/penstock/penstock/ebpf/steer"
 	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/session"
 	"github.com/penstock/penstock/netio"
@@ -33,7 +34,8 @@ type Worker struct {
 	watched  []watchState // by listener
 	retryAt  sched.Tick   // when listeners that rest are watched again
 
-	yieldedNs       int64 // when the scheduler was last called
+	slot            *steer.Slot // what the steering program sees of the worker; nil: nobody looks
+	yieldedNs       int64       // when the scheduler was last called
 	closedListeners bool
 
 	sleeping atomic.Bool
@@ -137,6 +139,13 @@ func (w *Worker) AddListener(l *session.Listener, backlog int) {
 	w.Table.AddListener(l)
 	w.backlogs = append(w.backlogs, backlog)
 	w.watched = append(w.watched, watching)
+}
+
+// Steer makes the worker show its state to the steering program; before Start only. The steering must stay
+// open until the worker is done.
+func (w *Worker) Steer(s *steer.Steering) {
+	w.clock.Update()
+	w.slot = s.Slot(w.ID, w.clock.MonoNs())
 }
 
 // Start runs the loop on a thread of its own. The error is that of the pinning, which is not fatal:
