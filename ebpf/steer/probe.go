@@ -28,15 +28,11 @@ type Result struct {
 	Reason string // why the answer is not yes
 }
 
-// Probe loads the program as for one worker without listeners, and unloads it.
+// Probe loads the program, as for one worker without listeners, and unloads it.
 func Probe() Result {
 	s, err := Load([]int{-1})
 	if err == nil {
-		var x *set
-		if x, err = s.load(nil); err == nil {
-			s.sets = append(s.sets, x)
-		}
-		err = errors.Join(err, s.Close())
+		err = s.Close()
 	}
 	return judge(err)
 }

@@ -61,6 +61,14 @@ func Load(cpus []int) (s *Steering, err error) {
 	if s.slots, err = newSlots(spec.Maps["slots"]); err != nil {
 		return nil, explain(err)
 	}
+	// One without listeners shows now whether the others can be loaded.
+	trial, err := s.load(nil)
+	if err == nil {
+		err = closeSets([]*set{trial})
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.slots.close())
+	}
 	return s, nil
 }
 
