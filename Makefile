@@ -8,7 +8,7 @@ SOAK     ?= 10
 RELOADS  ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race bench bench-short demo fmt lint fuzz-short soak e2e setup
+.PHONY: help build test race bench bench-short demo fmt generate lint fuzz-short soak e2e setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ demo: build ## Show Penstock in front of three small Redis servers
 
 fmt: ## Format the code
 	$(GO) run mvdan.cc/gofumpt -w .
+
+generate: ## Compile the eBPF program; needs clang and llvm-strip
+	@GO="$(GO)" scripts/generate-bpf
 
 lint: ## Check format, vet, staticcheck and the layers
 	@unformatted=$$($(GO) run mvdan.cc/gofumpt -l .) || exit 1; \

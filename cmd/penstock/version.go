@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/penstock/penstock/ebpf/steer"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/handover"
 	"github.com/penstock/penstock/netio"
@@ -39,7 +40,7 @@ func versionCommand(env *environment) *cli.Command {
 				writeVersion(env.stdout)
 			case "full":
 				writeVersion(env.stdout)
-				writeBuild(env.stdout, netio.Probe())
+				writeBuild(env.stdout, append(netio.Probe(), steering()))
 			case "bare":
 				fmt.Fprintln(env.stdout, fullVersion())
 			case "short":
@@ -52,6 +53,19 @@ func versionCommand(env *environment) *cli.Command {
 			return nil
 		},
 	}
+}
+
+// steering is what this user may do on this kernel about 'steer ebpf'.
+func steering() netio.Feature {
+	result := steer.Probe()
+	f := netio.Feature{Name: "steering by eBPF", Reason: result.Reason}
+	switch result.Answer {
+	case steer.Yes:
+		f.Answer = netio.Yes
+	case steer.No:
+		f.Answer = netio.No
+	}
+	return f
 }
 
 // branch is the compatible version without its last number.

@@ -43,6 +43,8 @@ type Engine struct {
 	workers []*worker.Worker
 	outlets *logging.Outlets
 
+	steering steering
+
 	checking  bool // nothing is to be opened
 	listeners int  // sockets opened
 	inherited []int
@@ -143,6 +145,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	if !ok || !e.bindAll() {
 		return e, ErrConfig
 	}
+	e.loadSteering()
 	return e, nil
 }
 
@@ -202,6 +205,7 @@ func (e *Engine) Start() {
 	for _, fd := range e.inherited {
 		netio.Close(fd)
 	}
+	e.steer()
 }
 
 // Done is closed when a soft or hard stop has come to its end: no listener and no session is left.
@@ -287,6 +291,9 @@ func (e *Engine) setPaused(paused bool) {
 			w.Resume()
 		}
 	}
+	if !paused {
+		e.steer()
+	}
 	for i, p := range e.cfg.Proxies {
 		if p.Kind.HasFrontend() && !p.Disabled {
 			e.opt.Report.Warningf("%s %s %s.", word, p.Kind, p.Name)
@@ -302,6 +309,7 @@ func (e *Engine) Close() {
 		e.mu.Lock()
 		running := e.running
 		e.mu.Unlock()
+		e.stopSteering()
 		for _, w := range e.workers {
 			if running {
 				w.Quit()
@@ -312,6 +320,7 @@ func (e *Engine) Close() {
 		for _, w := range e.workers {
 			<-w.Done()
 		}
+		e.closeSteering()
 		e.outlets.Flush(time.Second)
 		e.outlets.Close()
 	})

@@ -137,4 +137,5 @@ func (e *Engine) leaveListeners(taken []bool) {
 	for _, w := range e.workers {
 		w.LeaveListeners(abandoned[w])
 	}
+	e.releaseSteering()
 }

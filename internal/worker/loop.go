@@ -27,6 +27,9 @@ func (w *Worker) loop() {
 		w.yield()
 		n := w.fetch()
 		w.clock.Update()
+		if w.slot != nil {
+			w.slot.Wake(w.clock.MonoNs())
+		}
 		for i := range w.events[:n] {
 			w.handle(&w.events[i])
 		}
@@ -53,6 +56,7 @@ func (w *Worker) yield() {
 // cost a system call per round, while waiting with something ready returns at once.
 func (w *Worker) fetch() int {
 	if w.Table.Runnable() {
+		w.publish(false)
 		n, e := w.epoll.Poll(w.events)
 		if e != 0 {
 			return 0
@@ -66,12 +70,20 @@ func (w *Worker) fetch() int {
 			timeout = 0
 		}
 	}
+	w.publish(timeout != 0)
 	n, e := w.epoll.Wait(w.events, timeout)
 	w.sleeping.Store(false)
 	if e != 0 { // EINTR: the runtime signals threads to stop them
 		return 0
 	}
 	return n
+}
+
+// publish shows the steering program the state that the worker goes to look for events with.
+func (w *Worker) publish(sleeping bool) {
+	if w.slot != nil {
+		w.slot.Publish(w.Table.Live(), w.clock.MonoNs(), sleeping)
+	}
 }
 
 // timeoutMs is how long the worker may sleep, -1 for ever.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/penstock/penstock/ebpf/steer"
 	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/session"
 	"github.com/penstock/penstock/netio"
@@ -36,7 +37,8 @@ type Worker struct {
 	kickAt   sched.Tick   // when all listeners are tried, Never: not at all
 	kicks    int          // how often after that
 
-	yieldedNs int64 // when the scheduler was last called
+	slot      *steer.Slot // what the steering program sees of the worker; nil: nobody looks
+	yieldedNs int64       // when the scheduler was last called
 
 	sleeping atomic.Bool
 	orders   atomic.Uint32
@@ -142,6 +144,13 @@ func (w *Worker) AddListener(l *session.Listener, backlog int) {
 	w.Table.AddListener(l)
 	w.backlogs = append(w.backlogs, backlog)
 	w.watched = append(w.watched, watching)
+}
+
+// Steer makes the worker show its state to the steering program; before Start only. The steering must stay
+// open until the worker is done.
+func (w *Worker) Steer(s *steer.Steering) {
+	w.clock.Update()
+	w.slot = s.Slot(w.ID, w.clock.MonoNs())
 }
 
 // Start runs the loop on a thread of its own. The error is that of the pinning, which is not fatal:
