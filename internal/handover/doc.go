@@ -31,35 +31,36 @@
 //
 // # Who owns a session
 //
-// The descriptors of a session are open in both processes from BATCH to TAKEN, and both know everything that is to be known. Two
-// processes that read from one socket would tear its stream to pieces, none would let it hang. So at any moment exactly one of them
-// may touch it, and each of them can always tell whether it is the one:
+// The descriptors of a session are open in both processes from BATCH to TAKEN, and both know everything that there is to
+// know. Two processes that read from one socket would tear its stream to pieces; none would let it hang. So at any
+// moment one of them, and only one, may touch it, and each can tell whether it is the one:
 //
-//	        BATCH sent           COMMIT written        TAKEN read
-//	────────────┼───────────────────────┼───────────────────┼────────────
-//	  giver     │  giver, while alive   │  who reads it,    │  taker
-//	            │  and not heir-less    │  the taker        │
+//	      BATCH sent             COMMIT written   COMMIT read             TAKEN read
+//	──────────┼─────────────────────────┼──────────────┼───────────────────────┼─────────
+//	  giver   │ giver, taker is heir    │  nobody yet  │ taker                 │ taker
 //
-// Up to COMMIT the giver owns the session, but BATCH makes the taker its heir: it says until when (CLOCK_MONOTONIC,
-// which both read). A giver that dies by then has left its sessions to the taker. A giver that lives and wants them
-// back says REFUSE first, or waits for that moment to pass, or knows that the taker is gone. So it makes no difference what the
-// giver did later, and when it died then.
+// Up to COMMIT the giver owns the session, but the taker is its heir: BATCH names a moment (of CLOCK_MONOTONIC, which both
+// read), and when the giver dies before it, the taker adopts. The giver touches nothing of its batch as long as
+// the taker could inherit. To take sessions back it says REFUSE, or knows that the taker is gone, or waits for
+// that moment to pass. So it makes no difference what it did with them later, and when it died then.
 //
-// COMMIT gives the session away to whoever reads it. The giver writes nothing behind it, and the kernel tells a closed connection from
-// one that was closed with bytes unread (ECONNRESET): in the second case the taker never knew of COMMIT, and the session
-// stays. In the first one the taker may have moved bytes, so that the session is lost to the giver.
+// COMMIT gives the session away to whoever reads it. The giver writes nothing behind it, and the kernel tells a connection that was
+// closed from one that was closed with bytes unread (ECONNRESET). In the second case the taker never knew of COMMIT, and the
+// giver goes on. In the first one the taker may have moved bytes, and the giver has lost the session.
 //
 //	broken                       giver                     taker
 //	before BATCH is complete     Restore                   has nothing
 //	before COMMIT, giver lives   Restore                   closes its copies
 //	before COMMIT, giver dies    -                         adopts
-//	COMMIT written, not read     Restore                   closes its copies, or is dead
+//	COMMIT never read            Restore                   closed its copies, or is dead
 //	COMMIT read, no TAKEN        Lost                      adopts, or is dead
+//	no TAKEN in time             Lost                      adopts when it goes on, or dies
 //	TAKEN read                   Commit                    has adopted
 //
-// Lost covers a taker that died between reading COMMIT and writing TAKEN, or that hung there for longer than the giver's patience. In the
-// second case it still has the sessions. So the giver closes its copies, which ends nothing that anybody else holds, and never
-// shuts them down.
+// In the cases of Lost the taker may have the sessions. So the giver closes its copies, which ends nothing that anybody else holds, and
+// never shuts them down.
+//
+// The pictures of the two sides stand above the types giving and [Taker].
 //
 // # What failure leads to
 //

@@ -14,7 +14,7 @@ import (
 )
 
 // Offer is what the giver lets go of, and how. The functions are called from one goroutine at a time,
-// except Status; none may call [Giver.Close].
+// except Status; none may call [Giver.Close]. The taker loses patience with one that takes seconds.
 //
 // Of Drain, Resume and Finish: Drain succeeds at most once before the next Resume, and each Drain that
 // succeeded is followed by either Resume or Finish, which is the last call. Each session that Next gave comes back in exactly one of
@@ -112,7 +112,8 @@ func newGiver(o Offer, log func(format string, args ...any), l limits) *Giver {
 	return &Giver{offer: o, log: log, limits: l, conns: map[*net.UnixConn]struct{}{}}
 }
 
-// Close takes the offer back and waits until no function of it runs any more. A handover that is under way is broken.
+// Close takes the offer back and waits until no function of it runs any more. A handover that is under way is broken, which
+// can take as long as a frame may.
 func (g *Giver) Close() {
 	g.mu.Lock()
 	g.closed = true

@@ -139,8 +139,8 @@ func (w *world) mustAnswer(tb testing.TB, s *session.Snapshot) {
 	}
 	switch i % 3 {
 	case 1:
-		if string(s.Down.Unsent) != string(unsentOf(i)) {
-			tb.Fatalf("session %d carries %q", i, s.Down.Unsent)
+		if want := w.sessions[i].Down.Unsent; string(s.Down.Unsent) != string(want) {
+			tb.Fatalf("session %d carries %d other bytes, not %d", i, len(s.Down.Unsent), len(want))
 		}
 	case 2:
 		got, err := readAll(s.Up.PipeRead)
@@ -407,4 +407,49 @@ func handoverBetween(k *keeper, a *adopter, giver, taker *net.UnixConn, l limits
 	report, err := a.take(taker, os.Getpid(), l)
 	work.Wait()
 	return report, err
+}
+
+// mustStart runs a giver and brings a taker to the point where batches come. The test closes the taker; end waits
+// for the giver.
+func mustStart(tb testing.TB, o Offer, l limits) (side *Taker, end func()) {
+	tb.Helper()
+	giver, taker := mustControl(tb)
+	var work sync.WaitGroup
+	work.Go(func() {
+		defer giver.Close()
+		newGiver(o, quietLog, l).serve(giver)
+	})
+	side, err := newTaker(&wire{conn: taker}, os.Getpid(), true, l)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	mustBeReady(tb, side)
+	return side, work.Wait
+}
+
+// mustBeReady takes a taker from the greeting to where batches come.
+func mustBeReady(tb testing.TB, side *Taker) {
+	tb.Helper()
+	list, err := side.Sockets()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeSockets(list)
+	if err := side.Ready(make([]bool, len(list))); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// mustBatch waits for a batch; the caller owns the sessions.
+func mustBatch(tb testing.TB, side *Taker) (batch, []session.Snapshot) {
+	tb.Helper()
+	f, err := side.next()
+	if err != nil || f.kind != kindBatch {
+		tb.Fatal(f.kind, err)
+	}
+	b, list, err := readBatch(&f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b, list
 }

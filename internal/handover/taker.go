@@ -154,7 +154,7 @@ func (t *Taker) Ready(taken []bool) error {
 
 // Sessions takes sessions until the giver has no more; it is also called when none were wanted. accept is shown the sessions of a batch and
 // returns the places of those that cannot live here; it must not touch a descriptor. adopt makes sessions live and owns
-// their descriptors; each session that it is given is this process's alone. The report is valid with an error too, which
+// their descriptors; each session that it is given is this process's alone. Both are waited for, but for some seconds only. The report is valid with an error too, which
 // is [ErrDied] when the giver died.
 func (t *Taker) Sessions(accept func([]session.Snapshot) (refused []int), adopt func([]session.Snapshot)) (Report, error) {
 	var r Report
