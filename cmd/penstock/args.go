@@ -16,10 +16,11 @@ import (
 // The normal form begins with a command. Each further word is a long flag with its value behind "=",
 // so that no value can be taken for a flag.
 
-// The commands of the normal form. The first four may be given by name.
+// The commands of the normal form. The first five may be given by name.
 const (
 	commandRun       = "run"
 	commandCheck     = "check"
+	commandReload    = "reload"
 	commandVersion   = "version"
 	commandHelp      = "help"
 	commandCondition = "condition"
@@ -56,6 +57,8 @@ const (
 	flagJSON             = "json"
 	flagForm             = "form"
 	flagExpression       = "expression"
+	flagPID              = "pid"
+	flagWait             = "wait"
 )
 
 // usageError is a command line that cannot be understood. Detail is empty when the usage says it all.
@@ -130,7 +133,7 @@ var gluedFlags = []struct {
 }
 
 // ownValueFlags are the long flags that take a value when it is not behind "=".
-var ownValueFlags = []string{"--" + flagListen, "--" + flagTo, "--" + flagFile, "--" + flagForm}
+var ownValueFlags = []string{"--" + flagListen, "--" + flagTo, "--" + flagFile, "--" + flagForm, "--" + flagPID, "--" + flagWait, "--" + flagPIDFile}
 
 // normalise rewrites the arguments of the program (without its name) into the normal form. An error is
 // a *usageError.
@@ -140,7 +143,7 @@ func normalise(args []string) ([]string, error) {
 		switch args[0] {
 		case commandHelp, "--help", "-h":
 			return append([]string{commandHelp}, ownCommand(args[1:])...), nil
-		case commandRun, commandCheck, commandVersion:
+		case commandRun, commandCheck, commandReload, commandVersion:
 			n.named = args[0]
 			n.rest = args[1:]
 		}
@@ -153,7 +156,7 @@ func normalise(args []string) ([]string, error) {
 
 // ownCommand keeps the first word when it names a command.
 func ownCommand(words []string) []string {
-	if len(words) > 0 && slices.Contains([]string{commandRun, commandCheck, commandVersion}, words[0]) {
+	if len(words) > 0 && slices.Contains([]string{commandRun, commandCheck, commandReload, commandVersion}, words[0]) {
 		return words[:1]
 	}
 	return nil
