@@ -16,7 +16,6 @@ func TestSoakReload(t *testing.T) {
 		t.Skip("runs with -soak-reloads N only (make soak-reload)")
 	}
 	needHandover(t)
-	thousand := live.Mix{Streams: 460, Talkers: 460, Idle: 40, HalfClosed: 30, Stuffed: 10, Bandwidth: 24 << 20, RoundTrips: 1000}
 	few := max(1, *soakReloads/5)
 	for _, test := range []struct {
 		name string

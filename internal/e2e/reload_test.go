@@ -383,22 +383,22 @@ func mustReplaceFile(tb testing.TB, path, by string) {
 	}
 }
 
-// busy is a load of about a hundred sessions that leaves two CPUs time for the reloads.
-func busy() live.Mix {
+// thousand sessions leave two CPUs time for the reloads.
+var thousand = live.Mix{Streams: 460, Talkers: 460, Idle: 40, HalfClosed: 30, Stuffed: 10, Bandwidth: 24 << 20, RoundTrips: 1000}
+
+// sized is a trial of reloads under a thousand sessions, or a small one where everything is slow or in a hurry.
+func sized(reloads int, v variation) trial {
 	if raceEnabled || testing.Short() {
-		return live.Mix{Streams: 16, Talkers: 16, Idle: 4, HalfClosed: 4, Stuffed: 3, Bandwidth: 2 << 20, RoundTrips: 100}
+		mix := live.Mix{Streams: 16, Talkers: 16, Idle: 4, HalfClosed: 4, Stuffed: 3, Bandwidth: 2 << 20, RoundTrips: 100}
+		return trial{variation: v, reloads: min(reloads, 4), mix: mix, storm: 300}
 	}
-	return live.Mix{Streams: 44, Talkers: 40, Idle: 6, HalfClosed: 6, Stuffed: 4, Bandwidth: 8 << 20, RoundTrips: 500}
+	return trial{variation: v, reloads: reloads, mix: thousand, storm: 200}
 }
 
 // Nobody notices a reload: not who has a session, not who connects meanwhile, whatever changes.
 func TestReload(t *testing.T) {
 	needHandover(t)
-	reloads := 10
-	if raceEnabled || testing.Short() {
-		reloads = 4
-	}
-	trial{variation: variation{workers: true, listeners: true}, reloads: reloads, mix: busy(), storm: 300}.run(t)
+	sized(100, variation{workers: true, listeners: true, builds: true}).run(t)
 }
 
 // The same with listeners that wait for data, whose handshakes hang half-finished in the kernel.
@@ -411,7 +411,7 @@ func TestReloadDeferAccept(t *testing.T) {
 func TestReloadSteerEBPF(t *testing.T) {
 	needHandover(t)
 	needEBPF(t)
-	trial{variation: variation{global: "steer ebpf", workers: true, listeners: true}, reloads: 4, mix: live.Mix{Talkers: 8, Streams: 4}, storm: 400}.run(t)
+	sized(20, variation{global: "steer ebpf", workers: true, listeners: true}).run(t)
 }
 
 // Sessions live on through reloads, and no old process outlives its last session. This holds where sessions
