@@ -79,7 +79,7 @@ func (o *offer) drain(taken []bool) error {
 	o.closeCopies()
 	o.taken = taken
 	o.balancer.engine.Offer()
-	o.balancer.engine.StopAccepting()
+	o.balancer.engine.StopAccepting(taken)
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,8 +55,8 @@ type Engine struct {
 	mu       sync.Mutex // guards what follows
 	scratch  logging.Scratch
 	stopping bool
-	held     bool // StopAccepting is in force
-	left     bool // DrainListeners was called
+	held     []bool // what StopAccepting was told; nil: it is not in force
+	left     bool   // DrainListeners was called
 	paused   bool
 	running  bool
 
@@ -221,8 +220,7 @@ func (e *Engine) SoftStop() {
 	e.stopping = true
 	// Who reads that a proxy stopped will not connect to it any more.
 	if !e.left {
-		successor := e.held // it accepts what waits in the queues
-		e.leaveListeners(slices.Repeat([]bool{successor}, len(e.sockets)))
+		e.leaveListeners(e.held)
 	}
 	for i, p := range e.cfg.Proxies {
 		if !p.Disabled {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,7 +103,7 @@ func TestInheritWithWaitingConnections(t *testing.T) {
 				}
 				old := mustBuild(t, text(0))
 				for n := 1; n < len(test.globals); n++ {
-					old.StopAccepting()
+					old.StopAccepting(all(old))
 					waiting := dialMany(t, 20, "tcp", addr)
 					silent := testutil.Dial(t, "tcp", addr) // in a deferred handshake, perhaps
 					next := mustBuild(t, text(n), mustLeave(t, old)...)
@@ -320,7 +321,11 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// While an engine does not accept, connections wait; then it serves them, or leaves them to its successor.
+// all says that a successor has every listener.
+func all(e *Engine) []bool { return slices.Repeat([]bool{true}, len(e.sockets)) }
+
+// While an engine does not accept, connections wait; then it serves them, or leaves them to its successor. Those
+// that a successor does not have are served as ever.
 func TestStopAccepting(t *testing.T) {
 	server := testutil.Serve(t, testutil.Echo)
 	addr := testutil.Loopback(testutil.FreePort(t))
@@ -329,7 +334,7 @@ func TestStopAccepting(t *testing.T) {
 		t.Fatal("no echo")
 	}
 	for range 3 {
-		e.StopAccepting()
+		e.StopAccepting(all(e))
 		before := server.Accepted()
 		waiting := dialMany(t, 10, "tcp", addr)
 		if waiting[0].Silent(10 * time.Millisecond); server.Accepted() != before {
@@ -338,14 +343,19 @@ func TestStopAccepting(t *testing.T) {
 		e.AcceptAgain()
 		expectEchoes(t, waiting)
 	}
+	e.StopAccepting(nil)
+	if !echoes(addr) {
+		t.Error("a listener that the successor lacks does not accept")
+	}
+	e.AcceptAgain()
 	// A pause in between is a pause afterwards.
-	e.StopAccepting()
+	e.StopAccepting(all(e))
 	e.Pause()
 	e.AcceptAgain()
 	if _, err := net.Dial("tcp", addr); err == nil {
 		t.Error("a paused listener accepts")
 	}
-	e.StopAccepting()
+	e.StopAccepting(all(e))
 	e.Resume()
 	var waiting []*testutil.Conn
 	testutil.Eventually(t, "it listens again", func() bool {
@@ -365,7 +375,7 @@ func TestDrainListeners(t *testing.T) {
 	server := testutil.Serve(t, testutil.Echo)
 	kept, dropped := testutil.Loopback(testutil.FreePort(t)), testutil.Loopback(testutil.FreePort(t))
 	e, _ := mustStart(t, fmt.Sprintf("global\nnbthread 2\nlisten a\nbind %s\nserver s1 %s\nlisten b\nbind %s\nserver s1 %[2]s\n", kept, server.Addr, dropped))
-	e.StopAccepting()
+	e.StopAccepting(all(e))
 	left, waiting := dialMany(t, 10, "tcp", kept), dialMany(t, 10, "tcp", dropped)
 	list := mustList(t, e)
 	taken := make([]bool, len(list))

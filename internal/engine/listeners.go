@@ -81,22 +81,32 @@ func (e *Engine) Listeners() (list []Listener, err error) {
 	return list, nil
 }
 
-// StopAccepting leaves all listeners alone without closing them, and returns when no worker accepts any more:
-// connections wait in the queues for whoever else holds the sockets. AcceptAgain takes it back.
-func (e *Engine) StopAccepting() { e.orderListeners(true, (*worker.Worker).StopAccepting) }
-
-// AcceptAgain takes StopAccepting back.
-func (e *Engine) AcceptAgain() { e.orderListeners(false, (*worker.Worker).AcceptAgain) }
-
-func (e *Engine) orderListeners(held bool, order func(*worker.Worker)) {
+// StopAccepting leaves listeners alone without closing them, and returns when no worker accepts from them any
+// more: connections wait in the queues for the successor. taken tells for each of Listeners whether it has it; from
+// the others the workers go on to accept, because nobody else does. AcceptAgain takes it back.
+func (e *Engine) StopAccepting(taken []bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.running || e.stopping || e.left {
 		return
 	}
-	e.held = held
+	e.held = slices.Clone(taken)
+	abandoned := e.abandoned(taken)
 	for _, w := range e.workers {
-		order(w)
+		w.StopAccepting(abandoned[w])
+	}
+}
+
+// AcceptAgain takes StopAccepting back.
+func (e *Engine) AcceptAgain() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.running || e.stopping || e.left {
+		return
+	}
+	e.held = nil
+	for _, w := range e.workers {
+		w.AcceptAgain()
 	}
 }
 
@@ -120,8 +130,8 @@ func (e *Engine) DrainListeners(taken []bool) {
 	e.leaveListeners(taken)
 }
 
-// leaveListeners makes the workers close their listeners; e.mu is held.
-func (e *Engine) leaveListeners(taken []bool) {
+// abandoned tells for the listeners of each worker whether the successor lacks them.
+func (e *Engine) abandoned(taken []bool) map[*worker.Worker][]bool {
 	abandoned := map[*worker.Worker][]bool{}
 	for _, w := range e.workers {
 		abandoned[w] = slices.Repeat([]bool{true}, len(w.Table.Listeners))
@@ -134,6 +144,12 @@ func (e *Engine) leaveListeners(taken []bool) {
 			abandoned[m.worker][m.listener] = false
 		}
 	}
+	return abandoned
+}
+
+// leaveListeners makes the workers close their listeners; e.mu is held.
+func (e *Engine) leaveListeners(taken []bool) {
+	abandoned := e.abandoned(taken)
 	for _, w := range e.workers {
 		w.LeaveListeners(abandoned[w])
 	}

@@ -316,8 +316,8 @@ func (t *Table) adoptFlow(f *flow, sn *FlowSnapshot, mode uint8) {
 		f.buf = t.bufs.hold(sn.Unsent)
 		f.end = uint32(len(sn.Unsent))
 	}
-	if sn.PipeRead >= 0 {
-		f.pipe = t.pipes.Adopt(netio.Pipe{R: int32(sn.PipeRead), W: int32(sn.PipeWrite), Data: int32(sn.PipeBytes)})
+	if sn.PipeRead >= 0 { // how much lies in the pipe the kernel knows best
+		f.pipe = t.pipes.Adopt(netio.Pipe{R: int32(sn.PipeRead), W: int32(sn.PipeWrite), Data: int32(netio.Unread(sn.PipeRead))})
 	}
 }
 

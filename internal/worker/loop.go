@@ -138,7 +138,7 @@ func (w *Worker) rest(i int, ms uint32) {
 }
 
 func (w *Worker) watch(i int) {
-	if w.held {
+	if w.holds != nil && w.holds[i] {
 		w.watched[i] = held
 		return
 	}
@@ -234,10 +234,13 @@ func (w *Worker) takeCalls() {
 	}
 }
 
-// hold takes every listener that accepts out of epoll. One that is paused or closed stays so.
-func (w *Worker) hold() {
-	w.held = true
+// hold takes the listeners that accept out of epoll, but for the abandoned ones. One that is paused or closed stays so.
+func (w *Worker) hold(abandoned []bool) {
+	w.holds = make([]bool, len(w.watched))
 	for i := range w.watched {
+		if w.holds[i] = i >= len(abandoned) || !abandoned[i]; !w.holds[i] {
+			continue
+		}
 		switch w.watched[i] {
 		case watching, limited, resting:
 			w.unwatch(i, held)

@@ -33,7 +33,7 @@ type Worker struct {
 	backlogs []int        // by listener, for resuming
 	watched  []watchState // by listener
 	retryAt  sched.Tick   // when listeners that rest are watched again
-	held     bool         // no listener is watched until AcceptAgain
+	holds    []bool       // by listener: not to be watched until AcceptAgain; nil: none
 	kickAt   sched.Tick   // when all listeners are tried, Never: not at all
 	kicks    int          // how often after that
 
@@ -187,14 +187,15 @@ func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
 // Resume makes paused listeners listen again.
 func (w *Worker) Resume() { w.orderInstead(orderResume, orderPause) }
 
-// StopAccepting leaves the listeners alone without closing them: connections wait in their queues for
-// whoever else holds the sockets. AcceptAgain takes it back. Both return when it is so.
-func (w *Worker) StopAccepting() { w.do(w.hold) }
+// StopAccepting leaves listeners alone without closing them: connections wait in their queues for whoever else
+// holds the sockets. Those named by their place in Table.Listeners are not meant: nobody else has them.
+// AcceptAgain takes it back. Both return when it is so.
+func (w *Worker) StopAccepting(abandoned []bool) { w.do(func() { w.hold(abandoned) }) }
 
 // AcceptAgain takes StopAccepting back.
 func (w *Worker) AcceptAgain() {
 	w.do(func() {
-		w.held = false
+		w.holds = nil
 		w.rewatch(held)
 	})
 }
