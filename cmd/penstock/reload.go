@@ -226,6 +226,9 @@ func (env *environment) tellTakeover(t takeover, pid int, took time.Duration) {
 	fmt.Fprintf(env.stdout, "Process %d has taken over from %s in %d ms.\n", pid, strings.Join(from, ", "), took.Milliseconds())
 	fmt.Fprintf(env.stdout, "  listeners  %d kept, %d opened, %d closed; ready after %d ms\n", t.Kept, t.Opened, t.Closed, t.ReadyMs)
 	fmt.Fprintf(env.stdout, "  sessions   %d moved, %d left with the old process; within %d ms\n", t.Moved, t.Left, t.MoveMs)
+	if t.Migrated+t.NotMigrated > 0 {
+		fmt.Fprintf(env.stdout, "  kernel     %d waiting connections moved to another listener, %d not\n", t.Migrated, t.NotMigrated)
+	}
 	if t.Error != "" {
 		fmt.Fprintf(env.stdout, "  not as it should be: %s\n", t.Error)
 	}

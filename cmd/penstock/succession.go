@@ -28,6 +28,7 @@ type succession struct {
 	global   *config.Global
 	report   *config.Reporter
 	begun    time.Time
+	before   process.Migrations
 
 	old    []*predecessor
 	stats  []bool // which of the sockets that were passed are stats sockets
@@ -39,16 +40,21 @@ type succession struct {
 
 // takeover is how a succession went. Its JSON text answers penstock reload.
 type takeover struct {
-	From    []int  `json:"from"`   // pids of the old processes that answered
-	Kept    int    `json:"kept"`   // listeners that were passed
-	Opened  int    `json:"opened"` // listeners that were not there before
-	Closed  int    `json:"closed"` // listeners that were passed, and are not in the configuration
-	Moved   int    `json:"moved"`  // sessions
-	Left    int    `json:"left"`   // sessions that end in the old process
-	ReadyMs int64  `json:"ready_ms"`
-	MoveMs  int64  `json:"sessions_ms"` // from ready to the last session
-	Done    bool   `json:"done"`
-	Error   string `json:"error,omitempty"`
+	From    []int `json:"from"`   // pids of the old processes that answered
+	Kept    int   `json:"kept"`   // listeners that were passed
+	Opened  int   `json:"opened"` // listeners that were not there before
+	Closed  int   `json:"closed"` // listeners that were passed, and are not in the configuration
+	Moved   int   `json:"moved"`  // sessions
+	Left    int   `json:"left"`   // sessions that end in the old process
+	ReadyMs int64 `json:"ready_ms"`
+	MoveMs  int64 `json:"sessions_ms"` // from ready to the last session
+
+	// Connections that waited at a listener which was closed meanwhile, on any address of the network namespace.
+	Migrated    uint64 `json:"migrated"`
+	NotMigrated uint64 `json:"not_migrated"`
+
+	Done  bool   `json:"done"`
+	Error string `json:"error,omitempty"`
 }
 
 // predecessor is an old process that answers.
@@ -62,6 +68,7 @@ type predecessor struct {
 
 // meet looks for the old processes, and fetches their listeners and descriptions for the engine's options.
 func (s *succession) meet(o *engine.Options) {
+	s.before = process.ReadMigrations()
 	for _, pid := range s.settings.Finish {
 		s.meetOne(pid, false, o)
 	}
@@ -183,6 +190,8 @@ func (s *succession) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.MoveMs = time.Since(s.begun).Milliseconds() - s.status.ReadyMs
+	m := process.ReadMigrations().Since(s.before)
+	s.status.Migrated, s.status.NotMigrated = m.Moved, m.Lost
 	s.status.Done = true
 }
 
