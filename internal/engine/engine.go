@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/session"
@@ -33,6 +34,7 @@ type Engine struct {
 	proxies []*session.Proxy // by place in cfg.Proxies
 	workers []*worker.Worker
 	outlets *logging.Outlets
+	checker *check.Checker // nil: no server is checked
 
 	checking  bool // nothing is to be opened
 	listeners int  // sockets opened
@@ -43,6 +45,7 @@ type Engine struct {
 	stopping bool
 	paused   bool
 	running  bool
+	checks   bool // the checker runs
 
 	freezeFrom int // worker that Freeze asks first; the handover's goroutine only
 
@@ -108,7 +111,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	if err := addDeparted(cfg, opt.Former); err != nil {
 		return e, err
 	}
-	ok := e.buildProxies(hostname)
+	ok := e.buildProxies(hostname) && e.buildChecks()
 	for i := range threads {
 		w, err := worker.New(e.shared, worker.Options{
 			ID:        i,
@@ -131,7 +134,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 func Check(cfg *config.Config, opt Options) bool {
 	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checking: true}
 	hostname, _ := os.Hostname()
-	return e.buildProxies(hostname)
+	return e.buildProxies(hostname) && e.buildChecks()
 }
 
 // pipeBudget is the number of pipes of the usual size that an unprivileged user may have
@@ -183,6 +186,7 @@ func (e *Engine) Start() {
 	for _, fd := range e.inherited {
 		netio.Close(fd)
 	}
+	e.startChecks()
 }
 
 // Done is closed when a soft or hard stop has come to its end: no listener and no session is left.
@@ -196,6 +200,7 @@ func (e *Engine) SoftStop() {
 		return
 	}
 	e.stopping = true
+	e.stopChecks()
 	for _, w := range e.workers {
 		w.CloseListeners()
 	}
@@ -283,6 +288,7 @@ func (e *Engine) Close() {
 		close(e.closed)
 		e.mu.Lock()
 		running := e.running
+		e.stopChecks()
 		e.mu.Unlock()
 		for _, w := range e.workers {
 			if running {
