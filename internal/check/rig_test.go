@@ -143,4 +143,3 @@ func unixServer(tb testing.TB) string {
 	tb.Cleanup(func() { l.Close() })
 	return path
 }
-

@@ -42,8 +42,8 @@ type MariaDB struct {
 	Socket string // Unix; root has no password
 }
 
-// StartMariaDB starts a mariadbd that takes packets of up to 128 MB, and returns once it listens.
-func StartMariaDB(tb testing.TB) *MariaDB {
+// StartMariaDB starts a mariadbd that takes packets of up to 128 MB, with more options, and returns once it listens.
+func StartMariaDB(tb testing.TB, options ...string) *MariaDB {
 	tb.Helper()
 	daemon := Need(tb, "mariadbd")
 	install := Need(tb, "mariadb-install-db")
@@ -54,10 +54,13 @@ func StartMariaDB(tb testing.TB) *MariaDB {
 		"--auth-root-authentication-method=normal", "--skip-test-db"))
 	port := FreePort(tb)
 	db := &MariaDB{Addr: Loopback(port), Socket: filepath.Join(dir, "sock")}
-	p := Start(tb, exec.Command(daemon, "--no-defaults", "--user=root", "--datadir="+data, "--socket="+db.Socket,
-		"--port="+strconv.Itoa(port), "--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin",
+	args := []string{
+		"--no-defaults", "--user=root", "--datadir=" + data, "--socket=" + db.Socket,
+		"--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin",
 		"--max-allowed-packet=128M", "--innodb-log-file-size=256M", "--innodb-flush-log-at-trx-commit=0",
-		"--pid-file="+filepath.Join(dir, "pid")))
+		"--pid-file=" + filepath.Join(dir, "pid"),
+	}
+	p := Start(tb, exec.Command(daemon, append(args, options...)...))
 	Eventually(tb, "mariadbd listens", func() bool {
 		if p.Exited() {
 			tb.Fatalf("mariadbd ended: %s%s", p.Stdout, p.Stderr)
