@@ -81,7 +81,8 @@ type State struct {
 	Duration int64 // of that check, ms
 	Health   Health
 	Running  bool   // a check is under way
-	Failures uint64 // failed checks
+	Checks   uint64 // checks that ended
+	Failures uint64 // those that failed, but for those of a server that was down already
 	Downs    uint64 // times that the server went down
 }
 

@@ -33,7 +33,7 @@ func NewHealth(rise, fall int, state string) Health {
 	return h
 }
 
-func (h *Health) most() int { return h.Rise + h.Fall - 1 }
+func (h Health) most() int { return h.Rise + h.Fall - 1 }
 
 // Succeed counts a success, and reports whether that changed anything.
 func (h *Health) Succeed() bool {
@@ -60,11 +60,11 @@ func (h *Health) Fail() bool {
 }
 
 // Up reports whether the server is up.
-func (h *Health) Up() bool { return h.Value >= h.Rise }
+func (h Health) Up() bool { return h.Value >= h.Rise }
 
 // Progress is how far the server is on its way: n of so many failures that are left to it while it is up, of so many
 // successes that it has while it is down.
-func (h *Health) Progress() (n, of int) {
+func (h Health) Progress() (n, of int) {
 	if h.Up() {
 		return h.Value - h.Rise + 1, h.Fall
 	}
@@ -72,7 +72,7 @@ func (h *Health) Progress() (n, of int) {
 }
 
 // String is the state as in status of "show stat".
-func (h *Health) String() string {
+func (h Health) String() string {
 	n, of := h.Progress()
 	switch {
 	case h.Value == h.most():
@@ -93,7 +93,7 @@ type Intervals struct {
 }
 
 // Interval is how long after a check the next one comes.
-func (h *Health) Interval(i Intervals) time.Duration {
+func (h Health) Interval(i Intervals) time.Duration {
 	d := i.Fast
 	switch h.Value {
 	case h.most():
