@@ -57,10 +57,10 @@ func (c *Checker) goDown(k *Check, state *State) {
 	active, backup, _ := b.State.Members()
 	before := active + backup
 	requeued := b.State.SetRunning(k.server, false)
+	c.report(k, logging.LevelAlert, stateLine(k, state, false, requeued)) // counts the sessions that are ended now
 	if k.onDown {
 		c.opt.Shutdown(b, k.server)
 	}
-	c.report(k, logging.LevelAlert, stateLine(k, state, false, requeued))
 	if active, backup, _ = b.State.Members(); before > 0 && active+backup == 0 {
 		c.say(c.opt.Alert, fmt.Sprintf("%s '%s' has no server available!", title(b.Kind), b.Name))
 		c.log(b, logging.LevelEmerg, fmt.Sprintf("%s %s has no server available!", title(b.Kind), b.Name))
@@ -71,10 +71,10 @@ func (c *Checker) comeUp(k *Check, state *State) {
 	k.up = true
 	b := k.backend
 	requeued := b.State.SetRunning(k.server, true)
+	c.report(k, logging.LevelNotice, stateLine(k, state, true, requeued))
 	if k.onUp && !k.backup && b.State.Server(k.server).Usable() {
 		c.opt.ShutdownBackups(b)
 	}
-	c.report(k, logging.LevelNotice, stateLine(k, state, true, requeued))
 }
 
 // report brings a line to the operator and to the loggers of the backend.
