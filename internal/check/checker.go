@@ -94,6 +94,7 @@ func (k *Check) word() uint64 { return uint64(k.gen)<<32 | uint64(k.id) }
 type Checker struct {
 	opt    Options
 	checks []*Check
+	byID   map[serverID]*Check
 	epoll  *netio.Epoll
 	waker  *netio.Waker
 	clock  *sched.Clock
@@ -111,6 +112,9 @@ type Checker struct {
 	stop     sync.Once
 }
 
+// serverID is a server by numbers.
+type serverID struct{ backend, server int }
+
 // message is a line for the operator.
 type message struct {
 	say  func(string)
@@ -125,7 +129,10 @@ const pendingLines = 4096
 
 // New makes a checker. It opens nothing before Start.
 func New(o Options) *Checker {
-	c := &Checker{opt: o, clock: sched.NewClock(), timers: sched.NewTimers(), lines: make(chan message, pendingLines), done: make(chan struct{})}
+	c := &Checker{
+		opt: o, byID: map[serverID]*Check{}, clock: sched.NewClock(), timers: sched.NewTimers(),
+		lines: make(chan message, pendingLines), done: make(chan struct{}),
+	}
 	for i := range o.Servers {
 		s := &o.Servers[i]
 		cfg := &s.Config.Check
@@ -139,6 +146,7 @@ func New(o Options) *Checker {
 		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, cfg.InitState)}
 		k.up = k.state.Health.Up()
 		c.checks = append(c.checks, k)
+		c.byID[serverID{s.Backend.State.ID, s.Index}] = k
 	}
 	return c
 }
@@ -190,14 +198,13 @@ func (c *Checker) Stop() {
 
 // State is what is known of a server, false when it is not checked. The backend is meant by its number.
 func (c *Checker) State(backendID, server int) (State, bool) {
-	for _, k := range c.checks {
-		if k.backend.State.ID == backendID && k.server == server {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			return k.state, true
-		}
+	k := c.byID[serverID{backendID, server}]
+	if k == nil {
+		return State{}, false
 	}
-	return State{}, false
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state, true
 }
 
 // LostLines is how many lines for the operator were dropped because nobody took them.

@@ -32,7 +32,6 @@ type run struct {
 	sending   bool
 	out       []byte // what the step has still to send
 	in        []byte // what came since the last send; nil until something is expected
-	errno     netio.Errno
 	info      string
 	code      int
 }
@@ -103,8 +102,8 @@ func (c *Checker) advance(k *Check) (result, bool) {
 		s := &p.steps[r.at]
 		switch s.action {
 		case config.CheckConnect:
-			if status := c.connect(k, s); status != Unknown {
-				return result{status: status, info: fmt.Sprintf("General socket error (%s)%s", osText(r.errno), p.where(r.at))}, true
+			if why := c.connect(k, s); why.status != Unknown {
+				return result{status: why.status, info: why.text + p.where(r.at)}, true
 			}
 			if !r.connected {
 				return result{}, false
@@ -138,8 +137,8 @@ func (c *Checker) advance(k *Check) (result, bool) {
 	return result{status: status, code: r.code, info: info}, true
 }
 
-// connect opens the connection of step s, instead of the one that there may be. A status says that it cannot.
-func (c *Checker) connect(k *Check, s *step) Status {
+// connect opens the connection of step s, instead of the one that there may be.
+func (c *Checker) connect(k *Check, s *step) refusal {
 	r := &k.run
 	c.hangUp(k)
 	r.connected, r.eof, r.linger, r.in = false, false, s.linger, r.in[:0]
@@ -149,21 +148,19 @@ func (c *Checker) connect(k *Check, s *step) Status {
 		r.deadline = sched.Earliest(r.deadline, now.Add(b.ConnectTimeout))
 	}
 	c.schedule(k, r.deadline)
-	fd, e, status := k.target.dial(s)
+	fd, done, why := k.target.dial(s)
 	if fd < 0 {
-		r.errno = e
-		return status
+		return why
 	}
 	r.fd = fd
-	if e == 0 { // a UNIX socket is connected at once
-		c.established(k)
-	}
 	k.gen++
 	if e := c.epoll.Add(fd, netio.Readable|netio.Writable|netio.PeerClosed|netio.Edge, k.word()); e != 0 {
-		r.errno = e
-		return SockErr
+		return refused(SockErr, "General socket error", e)
 	}
-	return Unknown
+	if done { // a UNIX socket
+		c.established(k)
+	}
+	return refusal{}
 }
 
 // expect reads and looks at what came.

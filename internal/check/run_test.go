@@ -224,7 +224,7 @@ func TestConnectOutcomes(t *testing.T) {
 	})
 	t.Run("a source that is not ours", func(t *testing.T) {
 		r := mustRig(t, "server s "+refusing(t)+" check source 203.0.113.1")
-		if got := r.outcome(t, 0); got != "SOCKERR General socket error (Cannot assign requested address)" {
+		if got := r.outcome(t, 0); got != "L4CON Can't bind to source address (Cannot assign requested address)" {
 			t.Error(got)
 		}
 	})

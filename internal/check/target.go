@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/penstock/penstock/netio"
@@ -19,9 +20,15 @@ type Target struct {
 	sourceNext uint16
 }
 
-// dial opens a socket and starts to connect it, as step s says. On error nothing stays open, and the status tells
-// whose fault it is.
-func (t *Target) dial(s *step) (fd int, e netio.Errno, status Status) {
+// refusal is why no connection is under way; its zero value says that one is.
+type refusal struct {
+	status Status
+	text   string
+}
+
+// dial opens a socket and starts to connect it, as step s says. A connection that is there at once is done. With a
+// refusal nothing stays open.
+func (t *Target) dial(s *step) (fd int, done bool, r refusal) {
 	to := t.Addr
 	if s.to.IsValid() {
 		to = netio.SockaddrFrom(netip.AddrPortFrom(s.to, to.Port()))
@@ -29,24 +36,37 @@ func (t *Target) dial(s *step) (fd int, e netio.Errno, status Status) {
 	if s.port != 0 && to.Family() != netio.FamilyUnix {
 		to.SetPort(s.port)
 	}
-	if fd, e = netio.Socket(to.Family()); e != 0 {
-		return -1, e, SockErr
+	fd, e := netio.Socket(to.Family())
+	if e != 0 {
+		return -1, false, refused(SockErr, "General socket error", e)
 	}
+	status := SockErr
 	if to.Family() != netio.FamilyUnix {
+		status = L4Con
 		_ = t.Options.Apply(fd) // an option that this kernel refuses is no reason not to look at the server
 	}
-	status = SockErr
-	if e = t.bind(fd); e == 0 {
-		e = netio.Connect(fd, &to)
-		if to.Family() != netio.FamilyUnix && e != netio.EADDRNOTAVAIL && e != netio.ENOBUFS && e != netio.ENOMEM {
-			status = L4Con
-		}
-	}
-	if e != 0 && e != netio.EINPROGRESS {
+	if e := t.bind(fd); e != 0 {
 		netio.Close(fd)
-		return -1, e, status
+		return -1, false, refused(status, "Can't bind to source address", e)
 	}
-	return fd, e, status
+	switch e := netio.Connect(fd, &to); e {
+	case 0:
+		return fd, true, refusal{}
+	case netio.EINPROGRESS:
+		return fd, false, refusal{}
+	case netio.EADDRNOTAVAIL:
+		r = refused(status, "Out of local source ports on the system", e)
+	case netio.EADDRINUSE:
+		r = refused(status, "Local source address already in use", e)
+	default:
+		r = refused(status, "General socket error", e)
+	}
+	netio.Close(fd)
+	return -1, false, r
+}
+
+func refused(status Status, what string, e netio.Errno) refusal {
+	return refusal{status, fmt.Sprintf("%s (%s)", what, osText(e))}
 }
 
 func (t *Target) bind(fd int) netio.Errno {
