@@ -26,6 +26,22 @@ func TestRedis(t *testing.T) {
 	}
 }
 
+// PostgreSQL asks for a password, which is enough, and does not complain about those who leave then.
+func TestPostgres(t *testing.T) {
+	addr, log := testutil.StartPostgres(t)
+	r := mustRig(t, "option pgsql-check user checker\n server s "+addr+" check inter 5ms")
+	if got := r.outcome(t, 0); got != "L7OK/0 PostgreSQL server is ok" {
+		t.Error(got)
+	}
+	testutil.Eventually(t, "twenty checks", func() bool { return r.state(t, 0).Checks > 20 })
+	r.Stop()
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, "FATAL") || strings.Contains(line, "ERROR") || strings.Contains(line, "could not") {
+			t.Errorf("the server says: %s", line)
+		}
+	}
+}
+
 // mustExec opens a MariaDB as root and runs statements.
 func mustExec(tb testing.TB, db *testutil.MariaDB, statements ...string) *sql.DB {
 	tb.Helper()
