@@ -34,9 +34,19 @@ type Server struct {
 	Target  Target
 }
 
+// Tracker is a server that is not checked itself: it goes up and down with another one.
+type Tracker struct {
+	Backend *Backend
+	Index   int
+	Config  *config.Server
+	Of      *Backend // where the other one is
+	OfIndex int
+}
+
 // Options say what a checker does.
 type Options struct {
 	Servers   []Server
+	Trackers  []Tracker     // a server that another one tracks stands in Servers, or before the other one
 	Spread    int           // spread-checks, percent
 	MaxSpread time.Duration // max-spread-checks; 0: no limit
 	BufSize   int           // most of an answer that is kept, bytes
@@ -49,16 +59,39 @@ type Options struct {
 	ShutdownBackups func(b *Backend)
 }
 
+// subject is a server whose state is followed.
+type subject struct {
+	server   int
+	name     string
+	backend  *Backend
+	backup   bool
+	onDown   bool   // on-marked-down shutdown-sessions
+	onUp     bool   // on-marked-up shutdown-backup-sessions
+	via      string // the server that it tracks; empty: it is checked
+	up       bool
+	trackers []*subject // those that track it
+}
+
+// begin sets the state without a word.
+func (s *subject) begin(up bool) {
+	s.up = up
+	s.backend.State.SetRunning(s.server, up)
+	for _, t := range s.trackers {
+		t.begin(up)
+	}
+}
+
+func newSubject(b *Backend, index int, s *config.Server) subject {
+	return subject{
+		server: index, name: s.Name, backend: b, backup: s.Backup, onDown: s.OnMarkedDown != "", onUp: s.OnMarkedUp != "", up: true,
+	}
+}
+
 // Check is the health check of one server. But for what mu guards it belongs to the checker's goroutine.
 type Check struct {
+	subject
 	id        uint32
 	gen       uint32 // of the socket, to tell late reports
-	server    int
-	name      string
-	backend   *Backend
-	backup    bool
-	onDown    bool // on-marked-down shutdown-sessions
-	onUp      bool // on-marked-up shutdown-backup-sessions
 	initState string
 	intervals Intervals
 	target    Target
@@ -66,7 +99,6 @@ type Check struct {
 	run     run
 	running bool
 	paused  bool // in maintenance when last looked at
-	up      bool
 	next    sched.Tick
 
 	mu    sync.Mutex
@@ -137,18 +169,38 @@ func New(o Options) *Checker {
 		s := &o.Servers[i]
 		cfg := &s.Config.Check
 		k := &Check{
-			id: uint32(i), server: s.Index, name: s.Config.Name, backend: s.Backend, backup: s.Config.Backup,
-			onDown: s.Config.OnMarkedDown != "", onUp: s.Config.OnMarkedUp != "", initState: cfg.InitState,
+			subject:   newSubject(s.Backend, s.Index, s.Config),
+			id:        uint32(i),
+			initState: cfg.InitState,
 			intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
 			target:    s.Target,
 			run:       run{fd: -1},
 		}
 		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, cfg.InitState)}
-		k.up = k.state.Health.Up()
 		c.checks = append(c.checks, k)
 		c.byID[serverID{s.Backend.State.ID, s.Index}] = k
 	}
+	c.addTrackers()
 	return c
+}
+
+// addTrackers hangs every tracker to the server that it tracks.
+func (c *Checker) addTrackers() {
+	subjects := make(map[serverID]*subject, len(c.checks))
+	for id, k := range c.byID {
+		subjects[id] = &k.subject
+	}
+	for i := range c.opt.Trackers {
+		t := &c.opt.Trackers[i]
+		of := subjects[serverID{t.Of.State.ID, t.OfIndex}]
+		if of == nil {
+			continue
+		}
+		s := newSubject(t.Backend, t.Index, t.Config)
+		s.via = of.backend.Name + "/" + of.name
+		subjects[serverID{t.Backend.State.ID, t.Index}] = &s
+		of.trackers = append(of.trackers, &s)
+	}
 }
 
 // Start begins to check. Servers that begin as down are so before it returns.
@@ -173,8 +225,8 @@ func (c *Checker) Start() (err error) {
 	intervals := make([]time.Duration, len(c.checks))
 	for i, k := range c.checks {
 		intervals[i] = k.state.Health.Interval(k.intervals)
-		if !k.up {
-			k.backend.State.SetRunning(k.server, false)
+		if !k.state.Health.Up() {
+			k.subject.begin(false)
 		}
 	}
 	for i, delay := range firstChecks(intervals, c.opt.Spread, c.opt.MaxSpread, rand.Float64) {
@@ -297,9 +349,8 @@ func (c *Checker) begin(k *Check) {
 		k.paused = false
 		k.mu.Lock()
 		k.state.Health = NewHealth(k.state.Health.Rise, k.state.Health.Fall, k.initState)
-		k.up = k.state.Health.Up()
 		k.mu.Unlock()
-		k.backend.State.SetRunning(k.server, k.up)
+		k.subject.begin(k.state.Health.Up())
 	}
 	k.mu.Lock()
 	k.state.Running = true

@@ -28,14 +28,21 @@ func (c *Checker) settle(k *Check, r result) {
 	if !k.backend.State.Server(k.server).Enabled() {
 		return // it went into maintenance meanwhile
 	}
-	if report && k.backend.LogChecks {
-		c.report(k, logging.LevelNotice, healthLine(k, &state))
+	why := reason(&state)
+	if k.backend.LogChecks { // the check has its own line
+		if report {
+			c.report(&k.subject, logging.LevelNotice, healthLine(k, &state))
+		}
+		why = ""
 	}
 	switch {
 	case !r.status.Passed() && state.Health.Value == 0 && k.up:
-		c.goDown(k, &state)
-	case r.status.Passed() && state.Health.Up() && !k.up:
-		c.comeUp(k, &state)
+		k.mu.Lock()
+		k.state.Downs++
+		k.mu.Unlock()
+		c.goDown(&k.subject, why)
+	case r.status.Passed() && state.Health.Up():
+		c.comeUp(&k.subject, why)
 	}
 }
 
@@ -48,39 +55,56 @@ func clip(info string) string {
 	return info[:min(len(info), longest)]
 }
 
-func (c *Checker) goDown(k *Check, state *State) {
-	k.up = false
-	k.mu.Lock()
-	k.state.Downs++
-	k.mu.Unlock()
-	b := k.backend
-	active, backup, _ := b.State.Members()
-	before := active + backup
-	requeued := b.State.SetRunning(k.server, false)
-	c.report(k, logging.LevelAlert, stateLine(k, state, false, requeued)) // counts the sessions that are ended now
-	if k.onDown {
-		c.opt.Shutdown(b, k.server)
+// goDown takes a server, and those that track it, out of service. why is the reason for the log.
+func (c *Checker) goDown(s *subject, why string) {
+	if !s.up {
+		return
 	}
-	if active, backup, _ = b.State.Members(); before > 0 && active+backup == 0 {
-		c.say(c.opt.Alert, fmt.Sprintf("%s '%s' has no server available!", title(b.Kind), b.Name))
-		c.log(b, logging.LevelEmerg, fmt.Sprintf("%s %s has no server available!", title(b.Kind), b.Name))
+	s.up = false
+	b := s.backend
+	if b.State.Server(s.server).Enabled() {
+		active, backup, _ := b.State.Members()
+		before := active + backup
+		requeued := b.State.SetRunning(s.server, false)
+		c.report(s, logging.LevelAlert, stateLine(s, why, requeued)) // counts the sessions that are ended now
+		if s.onDown {
+			c.opt.Shutdown(b, s.server)
+		}
+		if active, backup, _ = b.State.Members(); before > 0 && active+backup == 0 {
+			c.say(c.opt.Alert, fmt.Sprintf("%s '%s' has no server available!", title(b.Kind), b.Name))
+			c.log(b, logging.LevelEmerg, fmt.Sprintf("%s %s has no server available!", title(b.Kind), b.Name))
+		}
+	} else {
+		b.State.SetRunning(s.server, false)
+	}
+	for _, t := range s.trackers {
+		c.goDown(t, "")
 	}
 }
 
-func (c *Checker) comeUp(k *Check, state *State) {
-	k.up = true
-	b := k.backend
-	requeued := b.State.SetRunning(k.server, true)
-	c.report(k, logging.LevelNotice, stateLine(k, state, true, requeued))
-	if k.onUp && !k.backup && b.State.Server(k.server).Usable() {
-		c.opt.ShutdownBackups(b)
+// comeUp brings a server, and those that track it, back into service.
+func (c *Checker) comeUp(s *subject, why string) {
+	if s.up {
+		return
+	}
+	s.up = true
+	b := s.backend
+	requeued := b.State.SetRunning(s.server, true)
+	if b.State.Server(s.server).Enabled() {
+		c.report(s, logging.LevelNotice, stateLine(s, why, requeued))
+		if s.onUp && !s.backup && b.State.Server(s.server).Usable() {
+			c.opt.ShutdownBackups(b)
+		}
+	}
+	for _, t := range s.trackers {
+		c.comeUp(t, "")
 	}
 }
 
 // report brings a line to the operator and to the loggers of the backend.
-func (c *Checker) report(k *Check, level int, line string) {
+func (c *Checker) report(s *subject, level int, line string) {
 	c.say(c.opt.Warn, line)
-	c.log(k.backend, level, line)
+	c.log(s.backend, level, line)
 }
 
 func (c *Checker) log(b *Backend, level int, line string) {
@@ -98,31 +122,31 @@ func title(k config.Kind) string {
 }
 
 // stateLine says that a server went up or down.
-func stateLine(k *Check, state *State, up bool, requeued int) string {
+func stateLine(s *subject, why string, requeued int) string {
 	var b strings.Builder
-	if k.backup {
+	if s.backup {
 		b.WriteString("Backup ")
 	}
 	word := "DOWN"
-	if up {
+	if s.up {
 		word = "UP"
 	}
-	fmt.Fprintf(&b, "Server %s/%s is %s", k.backend.Name, k.name, word)
-	if !k.backend.LogChecks { // the check has its own line then
-		b.WriteString(reason(state))
+	fmt.Fprintf(&b, "Server %s/%s is %s%s", s.backend.Name, s.name, word, why)
+	if s.via != "" {
+		b.WriteString(" via " + s.via)
 	}
-	active, backup, _ := k.backend.State.Members()
+	active, backup, _ := s.backend.State.Members()
 	running := ""
 	if backup > 0 && active == 0 {
 		running = " Running on backup."
 	}
-	s := k.backend.State.Server(k.server)
-	if up {
+	state := s.backend.State.Server(s.server)
+	if s.up {
 		fmt.Fprintf(&b, ". %d active and %d backup servers online.%s %d sessions requeued, %d total in queue.",
-			active, backup, running, requeued, s.Queued())
+			active, backup, running, requeued, state.Queued())
 	} else {
 		fmt.Fprintf(&b, ". %d active and %d backup servers left.%s %d sessions active, %d requeued, %d remaining in queue.",
-			active, backup, running, s.Served(), requeued, s.Queued())
+			active, backup, running, state.Served(), requeued, state.Queued())
 	}
 	return b.String()
 }

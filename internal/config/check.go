@@ -18,6 +18,12 @@ type ServerCheck struct {
 	InitState string        // fully-up, up, down, fully-down; empty: up
 }
 
+// Track names a server whose state another one takes over. An empty Server stands for none; once a configuration is
+// complete, Proxy is not empty.
+type Track struct {
+	Proxy, Server string
+}
+
 // Check is how a backend checks its servers.
 type Check struct {
 	Kind      CheckKind

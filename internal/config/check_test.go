@@ -129,6 +129,12 @@ func TestCheckMessages(t *testing.T) {
 		{"option httpchk\n http-check expect status 200\n http-check send uri /", "'http-check': unable to add http-check send rule (missing connect rule) at step 2."},
 		{"tcp-check send a", "backend 'b' uses tcp-check rules without 'option tcp-check', so the rules are ignored."},
 		{"server s 127.0.0.1 check", "backend 'b': server 's' has neither service port nor check port."},
+		{"server s 127.0.0.1:80 track", "'server b/s' : 'track' expects [<proxy>/]<server> as argument."},
+		{"server s 127.0.0.1:80 track x/y", "backend 'b', server 's': unable to find required proxy 'x' for tracking."},
+		{"server s 127.0.0.1:80 track y", "backend 'b', server 's': unable to find required server 'y' for tracking."},
+		{"server s 127.0.0.1:80 track s", "backend 'b', server 's': unable to track b/s as it belongs to a tracking chain looping back to b/s."},
+		{"server s 127.0.0.1:80 track t check\n server t 127.0.0.1:80 check", "backend 'b', server 's': unable to enable checks and tracking at the same time!"},
+		{"server s 127.0.0.1:80 track t\n server t 127.0.0.1:80", "backend 'b', server 's': unable to use b/t for tracking as it does not have any check nor agent enabled."},
 		{"server s 127.0.0.1:80 check port 65536", "backend 'b': server 's' has an invalid check port: 65536."},
 	} {
 		_, found := LoadText("c.cfg", checkedHead+"backend b\n "+c.lines+"\n", Options{})

@@ -524,7 +524,61 @@ func (p *parser) checkChecks(px *proxyState) {
 		if s.Check.Enabled {
 			p.checkCheckPort(px, s)
 		}
+		if s.Track.Server != "" {
+			p.checkTrack(px, s)
+		}
 	}
+}
+
+// checkTrack finds the server that s tracks and reports what is wrong with it.
+func (p *parser) checkTrack(px *proxyState, s *Server) {
+	say := func(format string, args ...any) {
+		p.aboutf(Alert, s.Pos, "track", "%s '%s', server '%s': %s", px.title(), px.Name, s.Name, fmt.Sprintf(format, args...))
+	}
+	if s.Check.Enabled {
+		say("unable to enable checks and tracking at the same time!")
+		return
+	}
+	in, at := px, s
+	for range 1 + p.countServers() {
+		from := at
+		in, at = p.tracked(in, at)
+		switch {
+		case in == nil:
+			say("unable to find required proxy '%s' for tracking.", from.Track.Proxy)
+			return
+		case at == nil:
+			say("unable to find required server '%s' for tracking.", from.Track.Server)
+			return
+		case at.Check.Enabled:
+			if s.Track.Proxy == "" {
+				s.Track.Proxy = px.Name
+			}
+			return
+		case at.Track.Server == "":
+			say("unable to use %s/%s for tracking as it does not have any check nor agent enabled.", in.Name, at.Name)
+			return
+		}
+	}
+	say("unable to track %s/%s as it belongs to a tracking chain looping back to %s/%s.", in.Name, at.Name, px.Name, s.Name)
+}
+
+// tracked is the server that s of px tracks; without a proxy of that name both are nil.
+func (p *parser) tracked(px *proxyState, s *Server) (*proxyState, *Server) {
+	to := px
+	if s.Track.Proxy != "" {
+		if to = p.byName[s.Track.Proxy]; to == nil || !to.Kind.HasBackend() {
+			return nil, nil
+		}
+	}
+	return to, to.servers[s.Track.Server]
+}
+
+func (p *parser) countServers() (n int) {
+	for _, px := range p.proxies {
+		n += len(px.Servers)
+	}
+	return n
 }
 
 // orderOfHTTPRules finds the first http-check line that stands where it cannot.

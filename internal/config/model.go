@@ -351,6 +351,7 @@ type Server struct {
 	InitAddr       []InitAddr // default last,libc
 
 	Check        ServerCheck
+	Track        Track
 	OnMarkedDown string
 	OnMarkedUp   string
 	OnError      string

@@ -48,6 +48,7 @@ var serverParams = map[string]serverParam{
 	"port":       {Implemented, 1, func(p *params, s *Server) { s.Check.Port = parseAtol(p.needWord("a port number")) }},
 	"addr":       {Implemented, 1, func(p *params, s *Server) { s.Check.Addr = p.checkAddress("<ipv4|ipv6>") }},
 	"init-state": {Implemented, 1, setServerInitState},
+	"track":      {Implemented, 1, setServerTrack},
 
 	// These are only read: they belong to checks of other kinds, or to what is not there yet.
 	"error-limit":         {Implemented, 1, func(p *params, _ *Server) { p.positive(new(int)) }},
@@ -94,7 +95,6 @@ var serverParams = map[string]serverParam{
 	"redir":                   {HTTPOnly, 1, refuseServerRedir},
 
 	"agent-check":          {NotYet, 0, nil},
-	"track":                {NotYet, 1, nil},
 	"observe":              {NotYet, 1, nil},
 	"slowstart":            {NotYet, 1, nil},
 	"resolvers":            {NotYet, 1, nil},
@@ -369,6 +369,14 @@ func setServerOnError(p *params, s *Server) {
 		s.OnError = v
 	default:
 		p.failArg(1, codeInvalidValue, "'on-error' expects one of 'fastinter', 'fail-check', 'sudden-death' or 'mark-down' but got '%s'", v)
+	}
+}
+
+func setServerTrack(p *params, s *Server) {
+	v := p.needWord("[<proxy>/]<server>")
+	var found bool
+	if s.Track.Proxy, s.Track.Server, found = strings.Cut(v, "/"); !found {
+		s.Track.Proxy, s.Track.Server = "", v
 	}
 }
 

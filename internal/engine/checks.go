@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
@@ -14,6 +15,7 @@ import (
 func (e *Engine) buildChecks() bool {
 	ok := true
 	var servers []check.Server
+	backends := make([]*check.Backend, len(e.cfg.Proxies))
 	for i, c := range e.cfg.Proxies {
 		if c.Disabled || c.Departed || !c.Kind.HasBackend() {
 			continue
@@ -24,7 +26,7 @@ func (e *Engine) buildChecks() bool {
 			ok = false
 			continue
 		}
-		b := &check.Backend{
+		backends[i] = &check.Backend{
 			Name: c.Name, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
 			CheckTimeout: c.Timeouts.Check, ConnectTimeout: c.Timeouts.Connect, LogChecks: c.LogHealthChecks,
 		}
@@ -34,7 +36,7 @@ func (e *Engine) buildChecks() bool {
 			}
 			target, good := e.checkTarget(c, s, &e.proxies[i].Servers[n])
 			ok = ok && good
-			servers = append(servers, check.Server{Backend: b, Index: n, Config: s, Target: target})
+			servers = append(servers, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
 		}
 	}
 	if len(servers) == 0 {
@@ -42,13 +44,61 @@ func (e *Engine) buildChecks() bool {
 	}
 	g := &e.cfg.Global
 	e.checker = check.New(check.Options{
-		Servers: servers, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Servers: servers, Trackers: e.trackers(backends), Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
 		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
 		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
 		ShutdownBackups: func(b *check.Backend) { go e.shutdown(b, -1, session.ServerUp) },
 	})
 	return ok
+}
+
+// trackers lists the servers that track others, those that are tracked first.
+func (e *Engine) trackers(backends []*check.Backend) []check.Tracker {
+	type place struct{ proxy, server int }
+	var list []check.Tracker
+	listed := map[place]bool{}
+	var add func(at place) (disabled bool)
+	add = func(at place) (disabled bool) {
+		s := e.cfg.Proxies[at.proxy].Servers[at.server]
+		state := e.proxies[at.proxy].Backend
+		to, ok := place{}, false
+		if s.Track.Server != "" {
+			to.proxy, to.server, ok = e.findServer(s.Track)
+		}
+		if !ok || backends[to.proxy] == nil || listed[at] {
+			return s.Disabled || !state.Server(at.server).Enabled()
+		}
+		listed[at] = true
+		if add(to) { // maintenance is taken over too
+			state.SetUsable(at.server, false)
+		}
+		list = append(list, check.Tracker{
+			Backend: backends[at.proxy], Index: at.server, Config: s, Of: backends[to.proxy], OfIndex: to.server,
+		})
+		return !state.Server(at.server).Enabled()
+	}
+	for i := range e.cfg.Proxies {
+		if backends[i] == nil {
+			continue
+		}
+		for n, s := range e.cfg.Proxies[i].Servers {
+			if !s.Departed {
+				add(place{i, n})
+			}
+		}
+	}
+	return list
+}
+
+// findServer is the place of a server in the configuration.
+func (e *Engine) findServer(t config.Track) (proxy, server int, ok bool) {
+	proxy = slices.IndexFunc(e.cfg.Proxies, func(p *config.Proxy) bool { return p.Name == t.Proxy && p.Kind.HasBackend() })
+	if proxy < 0 {
+		return 0, 0, false
+	}
+	server = slices.IndexFunc(e.cfg.Proxies[proxy].Servers, func(s *config.Server) bool { return s.Name == t.Server })
+	return proxy, server, server >= 0
 }
 
 // checkTarget is where the check of a server connects to: the server, unless its line has another address or port.

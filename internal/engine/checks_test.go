@@ -182,6 +182,9 @@ backend words
 backend http
     option httpchk GET /
     server s1 %s check inter 1s
+backend tracking
+    server t1 127.0.0.1:1 track be/s1
+    server t2 127.0.0.1:1 track t1 backup
 `
 
 // The log lines of a scenario, those of every backend in their order, are those of HAProxy.
@@ -228,9 +231,11 @@ func TestLinesEqualHAProxy(t *testing.T) {
 	both(`Server be/s2 is UP`, 1)
 	first.up()
 	both(`Server be/s1 is UP`, 1)
+	both(`Server tracking/t2 is UP`, 1)
 	both(`Server counted/s1 is UP`, 1)
 	first.down()
 	both(`Server be/s1 is DOWN`, 2)
+	both(`backend tracking has no server available`, 2)
 	both(`Server counted/s1 is DOWN`, 2)
 
 	var got [2]map[string][]string
