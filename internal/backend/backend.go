@@ -62,7 +62,9 @@ type Server struct {
 
 	// Written by the control plane, read by every worker.
 	maxConn    atomic.Int32 // 0: unlimited
-	up         atomic.Bool
+	up         atomic.Bool  // enabled and running
+	enabled    atomic.Bool  // written with control held
+	running    bool         // guarded by control
 	weight     atomic.Int32 // effective
 	userWeight atomic.Int32
 	initWeight int32
@@ -134,6 +136,8 @@ func New(p *config.Proxy, id int) *Backend {
 		s.initWeight = int32(c.Weight)
 		s.userWeight.Store(int32(c.Weight))
 		s.weight.Store(int32(b.effective(c.Weight)))
+		s.enabled.Store(!c.Disabled)
+		s.running = true
 		s.up.Store(!c.Disabled)
 	}
 	if ramp {
@@ -147,7 +151,7 @@ func New(p *config.Proxy, id int) *Backend {
 
 // SetDeliver sets the function that hands a slot of server to a waiter, or Reassign. It must be
 // called before the first Enqueue. It runs on whichever goroutine freed the slot, without the
-// queue's lock, and must not block; it may call everything but SetUsable, SetWeight and SetMaxConn.
+// queue's lock, and must not block; it may call everything but SetUsable, SetRunning, SetWeight and SetMaxConn.
 // Each waiter gets exactly one delivery, unless Enqueue answered it at once or Cancel took it out of
 // the queue.
 func (b *Backend) SetDeliver(deliver func(w Waiter, server int32)) { b.deliver = deliver }
@@ -237,24 +241,6 @@ func (b *Backend) usable(backup bool) []int32 {
 		}
 	}
 	return list
-}
-
-// SetUsable says whether a server can be connected to at all. Those who wait for a server that
-// cannot are told to Reassign; their number is returned. A server that can gets its share of the
-// backend's queue at once.
-func (b *Backend) SetUsable(i int, up bool) (requeued int) {
-	b.control.Lock()
-	defer b.control.Unlock()
-	s := &b.servers[i]
-	if s.up.Swap(up) == up {
-		return 0
-	}
-	b.publish()
-	if !up {
-		requeued = b.expel(int32(i))
-	}
-	b.serveAll()
-	return requeued
 }
 
 // SetWeight changes the weight of a server, 0..256. At 0 the algorithms pass it by, while its

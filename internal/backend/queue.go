@@ -284,15 +284,17 @@ func (b *Backend) leave(at uint32, server int32, out *batch) {
 	b.count(line, -1)
 }
 
-// serve gives the free slots of a server to those who wait for it.
-func (b *Backend) serve(server int32) {
+// serve gives the free slots of a server to those who wait for it, and returns their number.
+func (b *Backend) serve(server int32) (n int) {
 	for more := true; more; {
 		var out batch
 		b.queue.mu.Lock()
 		b.grantServer(server, &out)
 		b.queue.mu.Unlock()
+		n += out.n
 		more = b.hand(&out)
 	}
+	return n
 }
 
 // serveAll gives the free slots of all servers to those who wait.
@@ -305,7 +307,7 @@ func (b *Backend) serveAll() {
 	}
 }
 
-// expel sends away all who wait for one server, to be assigned anew.
+// expel sends away all who wait for one server, or with None for any, to be assigned anew.
 func (b *Backend) expel(server int32) (n int) {
 	q := &b.queue
 	for more := true; more; {

@@ -43,6 +43,8 @@ var globalKeywords = map[string]globalKeyword{
 	"tune.notsent-lowat.server":          globalSize(func(g *Global) *int { return &g.NotSentLowatServer }),
 	"hard-stop-after":                    globalTime(func(g *Global) *time.Duration { return &g.HardStopAfter }),
 	"grace":                              globalTime(func(g *Global) *time.Duration { return &g.Grace }),
+	"spread-checks":                      {class: Implemented, parse: parseSpreadChecks},
+	"max-spread-checks":                  globalTime(func(g *Global) *time.Duration { return &g.MaxSpreadChecks }),
 	"tune.idletimer":                     {class: Implemented, parse: parseIdleTimer},
 	"chroot":                             {class: Implemented, parse: parseChroot},
 	"user":                               {class: Implemented, parse: parseUser},
@@ -170,6 +172,18 @@ func globalInt(field func(*Global) *int, least int) globalKeyword {
 			*field(&p.cfg.Global) = max(n, least)
 		}
 	}}
+}
+
+// parseSpreadChecks reads how far checks are moved at random.
+func parseSpreadChecks(p *parser, s *stmt) {
+	n, ok := p.integer(s)
+	switch {
+	case !ok:
+	case n < 0 || n > 50:
+		p.alert(s, 1, codeInvalidValue, "'%s' needs a positive value in range 0..50.", s.keyword())
+	default:
+		p.cfg.Global.SpreadChecks = n
+	}
 }
 
 // integer reads the only argument of s.

@@ -53,7 +53,7 @@ func init() {
 		"noevports", "nogetaddrinfo", "no-memory-trimming", "tune.disable-fast-forward",
 		"tune.disable-zero-copy-forwarding")
 	acceptWith(ignoreInteger,
-		"mworker-max-reloads", "spread-checks", "tune.maxrewrite", "tune.buffers.limit", "tune.buffers.reserve",
+		"mworker-max-reloads", "tune.maxrewrite", "tune.buffers.limit", "tune.buffers.reserve",
 		"tune.rcvbuf.frontend", "tune.rcvbuf.backend", "tune.sndbuf.frontend", "tune.sndbuf.backend",
 		"tune.recv_enough", "tune.stick-counters", "tune.pattern.cache-size", "tune.max-rules-at-once",
 		"tune.max-checks-per-thread", "tune.vars.global-max-size", "tune.vars.proc-max-size",
@@ -69,7 +69,7 @@ func init() {
 	acceptWith(ignoreChoice("by-process", "by-thread", "by-group"), "tune.listener.default-shards")
 	acceptWith(ignoreArgument,
 		"cluster-secret", "server-state-base", "server-state-file", "close-spread-time", "dns-accept-family",
-		"warn-blocked-traffic-after", "max-spread-checks", "cpu-policy", "tune.bufsize.small", "tune.bufsize.large",
+		"warn-blocked-traffic-after", "cpu-policy", "tune.bufsize.small", "tune.bufsize.large",
 		"shm-stats-file-max-objects", "tune.cli.max-payload-size")
 	accept(Implemented, "",
 		"force-cfg-parser-pause", "stress-level", "debug.counters", "cpu-set", "cpu-affinity", "thread-group",

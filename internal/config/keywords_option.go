@@ -41,17 +41,17 @@ var optionKeywords = map[string]optionKeyword{
 	"tcplog":              {class: Implemented, in: inDFB, parse: parseTCPLog},
 	"tcpka":               {class: Implemented, in: inDFB, parse: parseTCPKeepAlive},
 	"persist":             {class: Implemented, in: inDB, negatable: true},
-	"log-health-checks":   {class: Implemented, in: inDB, negatable: true},
+	"log-health-checks":   optionFlag(inDB, func(px *Proxy) *bool { return &px.LogHealthChecks }),
 	"use-small-buffers":   {class: Implemented, in: inDB, negatable: true, parse: func(*parser, *stmt) {}},
 
-	"tcp-check":      {class: NotYet, in: inDB},
-	"httpchk":        {class: NotYet, in: inDB},
-	"smtpchk":        {class: NotYet, in: inDB},
-	"mysql-check":    {class: NotYet, in: inDB},
-	"pgsql-check":    {class: NotYet, in: inDB},
-	"redis-check":    {class: NotYet, in: inDB},
-	"ldap-check":     {class: NotYet, in: inDB},
-	"ssl-hello-chk":  {class: NotYet, in: inDB},
+	"tcp-check":      {class: Implemented, in: inDB, parse: checkOption(CheckTCP)},
+	"httpchk":        {class: Implemented, in: inDB, parse: parseHTTPCheck},
+	"smtpchk":        {class: Implemented, in: inDB, parse: parseSMTPCheck},
+	"mysql-check":    {class: Implemented, in: inDB, parse: parseMySQLCheck},
+	"pgsql-check":    {class: Implemented, in: inDB, parse: parsePostgresCheck},
+	"redis-check":    {class: Implemented, in: inDB, parse: checkOption(CheckRedis)},
+	"ldap-check":     {class: Implemented, in: inDB, parse: checkOption(CheckLDAP)},
+	"ssl-hello-chk":  {class: Implemented, in: inDB, parse: checkOption(CheckSSLHello)},
 	"spop-check":     {class: NotYet, in: inDB},
 	"external-check": {class: NotYet, in: inDB},
 
@@ -119,8 +119,7 @@ func parseOption(p *parser, s *stmt) {
 	}
 	switch {
 	case o.class == NotYet:
-		p.at(s, 1, Alert, placeSpaced, codeNotImplemented, notYet("option "+name),
-			"without health checks, a server that refuses connections is left by 'option redispatch'")
+		p.at(s, 1, Alert, placeSpaced, codeNotImplemented, notYet("option "+name), "'option tcp-check' with 'tcp-check' lines may do")
 	case o.flag != nil:
 		*o.flag(&p.px.Proxy) = s.mod == modNone
 	case o.parse != nil:

@@ -56,8 +56,8 @@ var proxyKeywords = map[string]proxyKeyword{
 	"stick":                       {class: NotYet, in: inBE},
 	"tcp-request":                 {class: NotYet, in: inNFB},
 	"tcp-response":                {class: NotYet, in: inNB, strict: true},
-	"tcp-check":                   {class: NotYet, in: inDB},
-	"http-check":                  {class: NotYet, in: inDB},
+	"tcp-check":                   {class: Implemented, in: inDB, parse: parseCheckRule},
+	"http-check":                  {class: Implemented, in: inDB, parse: parseCheckRule},
 	"filter":                      {class: NotYet, in: inFB},
 	"filter-sequence":             {class: NotYet, in: inFB},
 	"declare":                     {class: NotYet, in: inFE},
@@ -125,7 +125,6 @@ var proxyKeywords = map[string]proxyKeyword{
 var notYetHints = map[string]string{
 	"acl":             "conditions come with the rules; an unconditional 'use_backend' or 'default_backend' works",
 	"server-template": "write the servers out, one 'server' line each",
-	"tcp-check":       "without health checks, a server that refuses connections is left by 'option redispatch'",
 }
 
 func removed(note, hint string) proxyKeyword {

@@ -50,14 +50,13 @@ var withoutEffect = map[string][]string{
 	"option": {
 		"tcp-smart-accept", "tcp-smart-connect", "contstats", "socket-stats", "use-small-buffers",
 	},
-	"timeout": {"check", "client-hs", "handshake", "http-request", "http-keep-alive", "tarpit"},
+	"timeout": {"client-hs", "handshake", "http-request", "http-keep-alive", "tarpit"},
 	"bind": {
 		"nice", "shards", "proto", "label", "guid-prefix", "idle-ping", "nbconn",
 	},
 	"server": {
-		"tfo", "no-tfo", "on-marked-down", "on-marked-up", "on-error", "inter", "fastinter", "downinter", "rise", "fall",
-		"error-limit", "port", "addr", "agent-port", "agent-addr", "agent-inter", "agent-send", "check-pool-conn-name",
-		"check-proto", "init-state", "proxy-v2-options", "resolve-prefer", "resolve-net", "resolve-opts", "proto", "guid",
+		"tfo", "no-tfo", "on-error", "error-limit", "agent-port", "agent-addr", "agent-inter", "agent-send", "check-pool-conn-name",
+		"check-proto", "proxy-v2-options", "resolve-prefer", "resolve-net", "resolve-opts", "proto", "guid",
 		"ws", "max-reuse", "pool-max-conn", "pool-low-conn", "pool-purge-delay", "pool-conn-name", "idle-ping", "log-proto",
 		"log-bufsize",
 	},
@@ -77,6 +76,8 @@ var keywordRemarks = map[string]string{
 	"proxy log":                         "as in `global`",
 	"proxy stats":                       "warning in TCP mode; a section in `mode http` is refused",
 	"proxy hash-type":                   "`balance source` uses the address itself: the hash function makes no difference, `avalanche` does",
+	"proxy tcp-check":                   "`connect`, `send`, `send-binary`, `expect` (string, rstring, binary, rbinary), `comment`; no log-format strings, no variables",
+	"proxy http-check":                  "`connect`, `send`, `expect` (status, rstatus, string, rstring), `comment`; no log-format strings, no variables",
 	"option httplog":                    "warning: falls back to `option tcplog`",
 	"option httpslog":                   "warning: falls back to `option tcplog`",
 	"bind process":                      "warning: use `thread`",

@@ -58,6 +58,9 @@ type Global struct {
 	HardStopAfter time.Duration
 	Grace         time.Duration
 
+	SpreadChecks    int           // percent of an interval by which checks are moved at random, 0..50
+	MaxSpreadChecks time.Duration // the longest wait before a first check; 0: unlimited
+
 	Logs            []LogTarget
 	LogSendHostname bool
 	LogHostname     string // given to log-send-hostname; empty: the system's
@@ -197,6 +200,8 @@ type Proxy struct {
 	AbortOnClose       bool
 	Source             *Source
 	ServerKeepAlive    KeepAlive
+	Check              Check
+	LogHealthChecks    bool
 
 	// Both.
 	NoLinger           bool
@@ -346,6 +351,8 @@ type Server struct {
 	TFO            bool
 	InitAddr       []InitAddr // default last,libc
 
+	Check        ServerCheck
+	Track        Track
 	OnMarkedDown string
 	OnMarkedUp   string
 	OnError      string

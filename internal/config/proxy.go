@@ -78,6 +78,8 @@ type proxyState struct {
 	serverIDs map[int]*Server // by forced id
 	bindIDs   map[int]*Bind
 
+	ownTCPRules, ownHTTPRules bool // Check has rules of this section, not of its defaults
+
 	explicitRef, implicitRef bool // of a defaults section: how proxies named it
 	warnedRef                bool
 }
@@ -153,6 +155,7 @@ func inherit(from *proxyState, name string, kind Kind) *proxyState {
 		px.Source = nil
 		px.ServerKeepAlive = KeepAlive{}
 		px.SmartConnect = false
+		px.Check, px.LogHealthChecks = Check{}, false
 		t := &px.Timeouts
 		t.Server, t.Connect, t.Queue, t.Check, t.Tunnel, t.ServerFin = 0, 0, 0, 0, 0, 0
 	}
@@ -306,6 +309,7 @@ func (p *parser) check(s *stmt, parse func(*parser, *stmt)) {
 	px := p.px
 	scratch := *px
 	scratch.notes, scratch.Logs, scratch.Binds = slices.Clip(px.notes), slices.Clip(px.Logs), slices.Clip(px.Binds)
+	scratch.Check.TCPRules, scratch.Check.HTTPRules = slices.Clip(px.Check.TCPRules), slices.Clip(px.Check.HTTPRules)
 	scratch.bindIDs = make(map[int]*Bind)
 	p.px = &scratch
 	parse(p, s)

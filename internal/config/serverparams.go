@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // serverParam is one parameter of server and default-server lines. A parameter without set has only to be skipped.
@@ -37,20 +38,24 @@ var serverParams = map[string]serverParam{
 	"on-marked-up":   {Implemented, 1, setServerOnMarkedUp},
 	"on-error":       {Implemented, 1, setServerOnError},
 
-	// Without a health check these are only read: they describe the check, or what follows from it.
-	"inter":               {Implemented, 1, func(p *params, _ *Server) { p.delay("inter", false) }},
-	"fastinter":           {Implemented, 1, func(p *params, _ *Server) { p.delay("fastinter", false) }},
-	"downinter":           {Implemented, 1, func(p *params, _ *Server) { p.delay("downinter", false) }},
-	"rise":                {Implemented, 1, func(p *params, _ *Server) { p.positive() }},
-	"fall":                {Implemented, 1, func(p *params, _ *Server) { p.positive() }},
-	"error-limit":         {Implemented, 1, func(p *params, _ *Server) { p.positive() }},
-	"port":                {Implemented, 1, func(p *params, _ *Server) { p.needWord("a port number") }},
-	"addr":                {Implemented, 1, func(p *params, _ *Server) { p.checkAddress("<ipv4|ipv6>") }},
+	"check":      {Implemented, 0, func(_ *params, s *Server) { s.Check.Enabled = true }},
+	"no-check":   {Implemented, 0, func(_ *params, s *Server) { s.Check.Enabled = false }},
+	"inter":      {Implemented, 1, func(p *params, s *Server) { p.interval("inter", &s.Check.Inter) }},
+	"fastinter":  {Implemented, 1, func(p *params, s *Server) { p.interval("fastinter", &s.Check.FastInter) }},
+	"downinter":  {Implemented, 1, func(p *params, s *Server) { p.interval("downinter", &s.Check.DownInter) }},
+	"rise":       {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.Rise) }},
+	"fall":       {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.Fall) }},
+	"port":       {Implemented, 1, func(p *params, s *Server) { s.Check.Port = parseAtol(p.needWord("a port number")) }},
+	"addr":       {Implemented, 1, func(p *params, s *Server) { s.Check.Addr = p.checkAddress("<ipv4|ipv6>") }},
+	"init-state": {Implemented, 1, setServerInitState},
+	"track":      {Implemented, 1, setServerTrack},
+
+	// These are only read: they belong to checks of other kinds, or to what is not there yet.
+	"error-limit":         {Implemented, 1, func(p *params, _ *Server) { p.positive(new(int)) }},
 	"agent-port":          {Implemented, 1, func(p *params, _ *Server) { p.needWord("a port number") }},
 	"agent-addr":          {Implemented, 1, func(p *params, _ *Server) { p.checkAddress("<ipv4|ipv6>") }},
 	"agent-inter":         {Implemented, 1, func(p *params, _ *Server) { p.delay("agent-inter", false) }},
 	"agent-send":          {Implemented, 1, func(p *params, _ *Server) { p.needWord("a string") }},
-	"no-check":            {Implemented, 0, nil},
 	"no-agent-check":      {Implemented, 0, nil},
 	"check-send-proxy":    {Implemented, 0, nil},
 	"no-check-send-proxy": {Implemented, 0, nil},
@@ -61,7 +66,6 @@ var serverParams = map[string]serverParam{
 		p.needWord("<name>")
 	}},
 	"check-proto": {Implemented, 1, func(p *params, _ *Server) { p.muxProto() }},
-	"init-state":  {Implemented, 1, checkServerInitState},
 
 	// Accepted: they change nothing for a TCP session, or restate a default.
 	"no-send-proxy":           {Implemented, 0, nil},
@@ -90,9 +94,7 @@ var serverParams = map[string]serverParam{
 	"cookie":                  {HTTPOnly, 1, warnServerCookie},
 	"redir":                   {HTTPOnly, 1, refuseServerRedir},
 
-	"check":                {NotYet, 0, nil},
 	"agent-check":          {NotYet, 0, nil},
-	"track":                {NotYet, 1, nil},
 	"observe":              {NotYet, 1, nil},
 	"slowstart":            {NotYet, 1, nil},
 	"resolvers":            {NotYet, 1, nil},
@@ -139,7 +141,10 @@ var serverKeywords = func() map[string]Class {
 
 // newDefaultServer is what a server has when no default-server line says otherwise.
 func newDefaultServer() *Server {
-	return &Server{Weight: 1, InitAddr: []InitAddr{{Method: "last"}, {Method: "libc"}}}
+	return &Server{
+		Weight: 1, InitAddr: []InitAddr{{Method: "last"}, {Method: "libc"}},
+		Check: ServerCheck{Inter: 2 * time.Second, Rise: 2, Fall: 3},
+	}
 }
 
 // parseServer reads a server line with the presets of def, which it leaves alone; nil stands for none.
@@ -266,25 +271,37 @@ func (p *params) needWord(what string) string {
 	return v
 }
 
-// positive is the keyword's value, at least 1.
-func (p *params) positive() {
+// interval reads a time above zero into out.
+func (p *params) interval(keyword string, out *time.Duration) {
+	if d := p.delay(keyword, false); d > 0 {
+		*out = d
+	}
+}
+
+// positive reads the keyword's value, at least 1, into out.
+func (p *params) positive(out *int) {
 	keyword, v := p.words[p.pos], p.arg(1)
 	if v == "" {
 		p.failKeyword(codeMissingValue, "'%s' expects an integer argument.", keyword)
-	} else if parseAtol(v) <= 0 {
+	} else if n := parseAtol(v); n <= 0 {
 		p.failArg(1, codeInvalidValue, "'%s' has to be > 0.", keyword)
+	} else {
+		*out = n
 	}
 }
 
 // checkAddress reads the destination of a check.
-func (p *params) checkAddress(what string) {
+func (p *params) checkAddress(what string) Address {
 	keyword, v := p.words[p.pos], p.needWord(what)
 	if v == "" {
-		return
+		return Address{}
 	}
-	if _, err := parseAddress(v, 0, p.env); err != nil {
+	a, err := parseAddress(v, 0, p.env)
+	if err != nil {
 		p.failArg(1, errorCode(err), "'%s' : %s.", keyword, err)
+		return Address{}
 	}
+	return a.Address
 }
 
 func (p *params) checkWeight(name string) {
@@ -355,9 +372,20 @@ func setServerOnError(p *params, s *Server) {
 	}
 }
 
-func checkServerInitState(p *params, _ *Server) {
+func setServerTrack(p *params, s *Server) {
+	v := p.needWord("[<proxy>/]<server>")
+	var found bool
+	if s.Track.Proxy, s.Track.Server, found = strings.Cut(v, "/"); !found {
+		s.Track.Proxy, s.Track.Server = "", v
+	}
+}
+
+func setServerInitState(p *params, s *Server) {
 	switch v := p.arg(1); v {
-	case "fully-up", "up", "down", "fully-down", "none":
+	case "none":
+		s.Check.InitState = ""
+	case "fully-up", "up", "down", "fully-down":
+		s.Check.InitState = v
 	default:
 		p.failArg(1, codeInvalidValue, "'init-state' expects one of 'none', 'fully-up', 'up', 'down', or 'fully-down' but got '%s'", v)
 	}

@@ -30,6 +30,7 @@ func (p *parser) validate() {
 		p.checkRefs(px)
 		if clean {
 			p.checkUse(px)
+			p.checkChecks(px)
 		}
 	}
 	if clean && p.cfg.Global.NbThread > 0 {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/session"
@@ -41,6 +42,7 @@ type Engine struct {
 	proxies []*session.Proxy // by place in cfg.Proxies
 	workers []*worker.Worker
 	outlets *logging.Outlets
+	checker *check.Checker // nil: no server is checked
 
 	steering steering
 
@@ -59,6 +61,7 @@ type Engine struct {
 	left     bool   // DrainListeners was called
 	paused   bool
 	running  bool
+	checks   bool // the checker runs
 
 	freezeFrom int // worker that Freeze asks first; the handover's goroutine only
 
@@ -128,7 +131,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 			return e, err
 		}
 	}
-	ok := e.buildProxies(hostname)
+	ok := e.buildProxies(hostname) && e.buildChecks()
 	for i := range threads {
 		w, err := worker.New(e.shared, worker.Options{
 			ID:        i,
@@ -152,7 +155,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 func Check(cfg *config.Config, opt Options) bool {
 	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checking: true}
 	hostname, _ := os.Hostname()
-	return e.buildProxies(hostname)
+	return e.buildProxies(hostname) && e.buildChecks()
 }
 
 // pipeBudget is the number of pipes of the usual size that an unprivileged user may have
@@ -204,6 +207,7 @@ func (e *Engine) Start() {
 	for _, fd := range e.inherited {
 		netio.Close(fd)
 	}
+	e.startChecks()
 	e.steer()
 }
 
@@ -218,6 +222,7 @@ func (e *Engine) SoftStop() {
 		return
 	}
 	e.stopping = true
+	e.stopChecks()
 	// Who reads that a proxy stopped will not connect to it any more.
 	if !e.left {
 		e.leaveListeners(e.held)
@@ -306,6 +311,7 @@ func (e *Engine) Close() {
 		close(e.closed)
 		e.mu.Lock()
 		running := e.running
+		e.stopChecks()
 		e.mu.Unlock()
 		e.stopSteering()
 		for _, w := range e.workers {

@@ -91,6 +91,7 @@ func (t *Table) Grant(w backend.Waiter, be, srv int32) {
 	switch {
 	case alive && srv == backend.Reassign:
 		s.ticket = backend.Ticket{}
+		s.state = stateConnecting // it waits no more, also when no server is left
 		t.assign(w.Slot, s)
 	case alive:
 		s.leftQueue(s.place)

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -42,8 +44,8 @@ type MariaDB struct {
 	Socket string // Unix; root has no password
 }
 
-// StartMariaDB starts a mariadbd that takes packets of up to 128 MB, and returns once it listens.
-func StartMariaDB(tb testing.TB) *MariaDB {
+// StartMariaDB starts a mariadbd that takes packets of up to 128 MB, with more options, and returns once it listens.
+func StartMariaDB(tb testing.TB, options ...string) *MariaDB {
 	tb.Helper()
 	daemon := Need(tb, "mariadbd")
 	install := Need(tb, "mariadb-install-db")
@@ -54,10 +56,13 @@ func StartMariaDB(tb testing.TB) *MariaDB {
 		"--auth-root-authentication-method=normal", "--skip-test-db"))
 	port := FreePort(tb)
 	db := &MariaDB{Addr: Loopback(port), Socket: filepath.Join(dir, "sock")}
-	p := Start(tb, exec.Command(daemon, "--no-defaults", "--user=root", "--datadir="+data, "--socket="+db.Socket,
-		"--port="+strconv.Itoa(port), "--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin",
+	args := []string{
+		"--no-defaults", "--user=root", "--datadir=" + data, "--socket=" + db.Socket,
+		"--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin",
 		"--max-allowed-packet=128M", "--innodb-log-file-size=256M", "--innodb-flush-log-at-trx-commit=0",
-		"--pid-file="+filepath.Join(dir, "pid")))
+		"--pid-file=" + filepath.Join(dir, "pid"),
+	}
+	p := Start(tb, exec.Command(daemon, append(args, options...)...))
 	Eventually(tb, "mariadbd listens", func() bool {
 		if p.Exited() {
 			tb.Fatalf("mariadbd ended: %s%s", p.Stdout, p.Stderr)
@@ -75,4 +80,37 @@ func accepts(network, addr string) bool {
 	}
 	c.Close()
 	return true
+}
+
+// StartPostgres starts a PostgreSQL with an empty data directory, whose users need passwords, and returns its address
+// once it answers. It runs as nobody, since it refuses to run as root.
+func StartPostgres(tb testing.TB) (addr string, log *Output) {
+	tb.Helper()
+	daemon, install := Need(tb, "postgres"), Need(tb, "initdb")
+	NeedRoot(tb)
+	const nobody = 65534
+	as := func(cmd *exec.Cmd) *exec.Cmd {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.Dir = "/"
+		return cmd
+	}
+	dir := TempDir(tb)
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		tb.Fatal(err)
+	}
+	data, password := filepath.Join(dir, "data"), WriteFile(tb, dir, "password", "secret\n")
+	Run(tb, 0, as(exec.Command(install, "-D", data, "-U", "admin", "-A", "scram-sha-256", "--pwfile="+password, "--no-sync")))
+	addr = Loopback(FreePort(tb))
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := Start(tb, as(exec.Command(daemon, "-D", data, "-p", port, "-k", dir, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")))
+	Eventually(tb, "postgres answers", func() bool {
+		if p.Exited() {
+			tb.Fatalf("postgres ended: %s%s", p.Stdout, p.Stderr)
+		}
+		return strings.Contains(p.Stderr.String(), "ready to accept connections")
+	})
+	return addr, p.Stderr
 }

@@ -1,0 +1,67 @@
+package backend
+
+import (
+	"testing"
+
+	"github.com/penstock/penstock/internal/config"
+)
+
+// A server is up while both the administrator and its check say so.
+func TestEnabledAndRunning(t *testing.T) {
+	b, _ := mustBackend(t, config.Proxy{}, config.Server{Weight: 1}, config.Server{Weight: 1, Disabled: true})
+	for _, c := range []struct {
+		name            string
+		server          int
+		usable, running bool
+		up              bool
+	}{
+		{"a check fails", 0, true, false, false},
+		{"maintenance too", 0, false, false, false},
+		{"the check succeeds in maintenance", 0, false, true, false},
+		{"out of maintenance", 0, true, true, true},
+		{"disabled, not enabled by a check", 1, false, true, false},
+		{"enabled", 1, true, true, true},
+	} {
+		b.SetRunning(c.server, c.running)
+		b.SetUsable(c.server, c.usable)
+		if s := b.Server(c.server); s.Up() != c.up || s.Enabled() != c.usable {
+			t.Errorf("%s: up %v, enabled %v", c.name, s.Up(), s.Enabled())
+		}
+	}
+}
+
+// Those who wait are told when no server is left, and served when one comes.
+func TestQueueOfTheLastServer(t *testing.T) {
+	b, d := mustBackend(t, config.Proxy{}, config.Server{Weight: 1, MaxConn: 1}, config.Server{Weight: 1, MaxConn: 1})
+	mustAssign(t, b, Request{Avoid: None})
+	mustAssign(t, b, Request{Avoid: None})
+	mustWait(t, b, 1, None, 1)
+	mustWait(t, b, 2, None, 2)
+	if n := b.SetRunning(0, false); n != 0 {
+		t.Errorf("%d requeued while another server is left", n)
+	}
+	d.want(t)
+	if n := b.SetRunning(1, false); n != 2 {
+		t.Errorf("%d requeued when none is left, want 2", n)
+	}
+	d.want(t, delivery{1, Reassign}, delivery{2, Reassign})
+	if b.Queued() != 0 {
+		t.Errorf("%d wait for nobody", b.Queued())
+	}
+	wantVerdict(t, b, Request{Avoid: None}, None, NoServer)
+
+	b.SetRunning(1, true)
+	mustWait(t, b, 3, None, 1)
+	if n := b.SetRunning(0, true); n != 0 {
+		t.Errorf("%d served by a full server", n)
+	}
+	b.Release(0)
+	d.want(t, delivery{3, 0})
+	mustWait(t, b, 4, None, 1)
+	b.SetRunning(0, false)
+	b.Release(0)
+	if n := b.SetRunning(0, true); n != 1 {
+		t.Errorf("%d served, want 1", n)
+	}
+	d.want(t, delivery{4, 0})
+}

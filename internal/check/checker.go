@@ -1,0 +1,384 @@
+package check
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/internal/backend"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/netio"
+	"github.com/penstock/penstock/sched"
+)
+
+// Backend is what the checks of all servers of one backend share. It must not change once the checker runs.
+type Backend struct {
+	Name           string
+	Kind           config.Kind
+	State          *backend.Backend
+	Logger         *logging.Logger // nil: none
+	Program        *Program
+	CheckTimeout   time.Duration // timeout check; 0: none
+	ConnectTimeout time.Duration // timeout connect; 0: none
+	LogChecks      bool          // option log-health-checks
+}
+
+// Server is one server to be checked.
+type Server struct {
+	Backend *Backend
+	Index   int // in the backend
+	Config  *config.Server
+	Target  Target
+}
+
+// Tracker is a server that is not checked itself: it goes up and down with another one.
+type Tracker struct {
+	Backend *Backend
+	Index   int
+	Config  *config.Server
+	Of      *Backend // where the other one is
+	OfIndex int
+}
+
+// Options say what a checker does.
+type Options struct {
+	Servers   []Server
+	Trackers  []Tracker     // a server that another one tracks stands in Servers, or before the other one
+	Spread    int           // spread-checks, percent
+	MaxSpread time.Duration // max-spread-checks; 0: no limit
+	BufSize   int           // most of an answer that is kept, bytes
+
+	// Warn and Alert bring a line to the operator. They run in a goroutine of their own and may block.
+	Warn, Alert func(text string)
+	// Shutdown ends the sessions on a server that went down, ShutdownBackups those on all backup servers of a
+	// backend of which an active server came up. Both must not block.
+	Shutdown        func(b *Backend, server int)
+	ShutdownBackups func(b *Backend)
+}
+
+// subject is a server whose state is followed.
+type subject struct {
+	server   int
+	name     string
+	backend  *Backend
+	backup   bool
+	onDown   bool   // on-marked-down shutdown-sessions
+	onUp     bool   // on-marked-up shutdown-backup-sessions
+	via      string // the server that it tracks; empty: it is checked
+	up       bool
+	trackers []*subject // those that track it
+}
+
+// begin sets the state without a word.
+func (s *subject) begin(up bool) {
+	s.up = up
+	s.backend.State.SetRunning(s.server, up)
+	for _, t := range s.trackers {
+		t.begin(up)
+	}
+}
+
+func newSubject(b *Backend, index int, s *config.Server) subject {
+	return subject{
+		server: index, name: s.Name, backend: b, backup: s.Backup, onDown: s.OnMarkedDown != "", onUp: s.OnMarkedUp != "", up: true,
+	}
+}
+
+// Check is the health check of one server. But for what mu guards it belongs to the checker's goroutine.
+type Check struct {
+	subject
+	id        uint32
+	gen       uint32 // of the socket, to tell late reports
+	initState string
+	intervals Intervals
+	target    Target
+
+	run     run
+	running bool
+	paused  bool // in maintenance when last looked at
+	next    sched.Tick
+
+	mu    sync.Mutex
+	state State
+}
+
+// State is what is known of the health of a server.
+type State struct {
+	Status   Status // of the last check that ended
+	Code     int
+	Info     string
+	Duration int64 // of that check, ms
+	Health   Health
+	Running  bool   // a check is under way
+	Checks   uint64 // checks that ended
+	Failures uint64 // those that failed, but for those of a server that was down already
+	Downs    uint64 // times that the server went down
+}
+
+func (k *Check) program() *Program { return k.backend.Program }
+
+func (k *Check) word() uint64 { return uint64(k.gen)<<32 | uint64(k.id) }
+
+// Checker runs the checks of all servers.
+type Checker struct {
+	opt    Options
+	checks []*Check
+	byID   map[serverID]*Check
+	epoll  *netio.Epoll
+	waker  *netio.Waker
+	clock  *sched.Clock
+	timers *sched.Timers
+	events [64]netio.Event
+	free   [][]byte // buffers for answers
+	waste  [4096]byte
+
+	scratch logging.Scratch
+	lines   chan message
+	lost    atomic.Uint64 // lines for the operator that found no room
+
+	stopping atomic.Bool
+	done     chan struct{}
+	stop     sync.Once
+}
+
+// serverID is a server by numbers.
+type serverID struct{ backend, server int }
+
+// message is a line for the operator.
+type message struct {
+	say  func(string)
+	text string
+}
+
+// wakerID is the id of no check.
+const wakerID = ^uint32(0)
+
+// pendingLines is how many lines for the operator wait when its terminal does not take them.
+const pendingLines = 4096
+
+// New makes a checker. It opens nothing before Start.
+func New(o Options) *Checker {
+	c := &Checker{
+		opt: o, byID: map[serverID]*Check{}, clock: sched.NewClock(), timers: sched.NewTimers(),
+		lines: make(chan message, pendingLines), done: make(chan struct{}),
+	}
+	for i := range o.Servers {
+		s := &o.Servers[i]
+		cfg := &s.Config.Check
+		k := &Check{
+			subject:   newSubject(s.Backend, s.Index, s.Config),
+			id:        uint32(i),
+			initState: cfg.InitState,
+			intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
+			target:    s.Target,
+			run:       run{fd: -1},
+		}
+		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, cfg.InitState)}
+		c.checks = append(c.checks, k)
+		c.byID[serverID{s.Backend.State.ID, s.Index}] = k
+	}
+	c.addTrackers()
+	return c
+}
+
+// addTrackers hangs every tracker to the server that it tracks.
+func (c *Checker) addTrackers() {
+	subjects := make(map[serverID]*subject, len(c.checks))
+	for id, k := range c.byID {
+		subjects[id] = &k.subject
+	}
+	for i := range c.opt.Trackers {
+		t := &c.opt.Trackers[i]
+		of := subjects[serverID{t.Of.State.ID, t.OfIndex}]
+		if of == nil {
+			continue
+		}
+		s := newSubject(t.Backend, t.Index, t.Config)
+		s.via = of.backend.Name + "/" + of.name
+		subjects[serverID{t.Backend.State.ID, t.Index}] = &s
+		of.trackers = append(of.trackers, &s)
+	}
+}
+
+// Start begins to check. Servers that begin as down are so before it returns.
+func (c *Checker) Start() (err error) {
+	if c.epoll, err = netio.NewEpoll(); err != nil {
+		return fmt.Errorf("start health checks: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			c.epoll.Close()
+		}
+	}()
+	if c.waker, err = netio.NewWaker(); err != nil {
+		return fmt.Errorf("start health checks: %w", err)
+	}
+	if e := c.epoll.Add(c.waker.FD(), netio.Readable, uint64(wakerID)); e != 0 {
+		c.waker.Close()
+		return fmt.Errorf("start health checks: register waker: %w", e)
+	}
+	c.timers.Grow(uint32(len(c.checks)))
+	c.clock.Update()
+	intervals := make([]time.Duration, len(c.checks))
+	for i, k := range c.checks {
+		intervals[i] = k.state.Health.Interval(k.intervals)
+		if !k.state.Health.Up() {
+			k.subject.begin(false)
+		}
+	}
+	for i, delay := range firstChecks(intervals, c.opt.Spread, c.opt.MaxSpread, rand.Float64) {
+		k := c.checks[i]
+		k.next = c.clock.Now().Add(delay)
+		c.schedule(k, k.next)
+	}
+	go c.loop()
+	go c.speak()
+	return nil
+}
+
+// Stop ends all checks and closes their sockets. It must follow a Start that succeeded.
+func (c *Checker) Stop() {
+	c.stop.Do(func() {
+		c.stopping.Store(true)
+		c.waker.Wake()
+	})
+	<-c.done
+}
+
+// State is what is known of a server, false when it is not checked. The backend is meant by its number.
+func (c *Checker) State(backendID, server int) (State, bool) {
+	k := c.byID[serverID{backendID, server}]
+	if k == nil {
+		return State{}, false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state, true
+}
+
+// LostLines is how many lines for the operator were dropped because nobody took them.
+func (c *Checker) LostLines() uint64 { return c.lost.Load() }
+
+func (c *Checker) loop() {
+	defer c.close()
+	for !c.stopping.Load() {
+		for {
+			id, ok := c.timers.Expire(c.clock.Now())
+			if !ok {
+				break
+			}
+			c.due(c.checks[id])
+		}
+		timeout := -1
+		if at, ok := c.timers.Next(); ok {
+			timeout = int(max(at.Sub(c.clock.Now()), 0))
+		}
+		n, e := c.epoll.Wait(c.events[:], timeout)
+		c.clock.Update()
+		if e != 0 { // EINTR: the runtime signals threads
+			continue
+		}
+		for i := range c.events[:n] {
+			word := c.events[i].Data()
+			if id := uint32(word); id == wakerID {
+				c.waker.Clear()
+			} else if k := c.checks[id]; k.running && word == k.word() {
+				c.event(k, c.events[i].Events)
+			}
+		}
+	}
+}
+
+func (c *Checker) close() {
+	for _, k := range c.checks {
+		c.hangUp(k)
+	}
+	c.waker.Close()
+	c.epoll.Close()
+	close(c.lines)
+	close(c.done)
+}
+
+// speak hands lines to the operator, whose terminal may be slow.
+func (c *Checker) speak() {
+	for m := range c.lines {
+		m.say(m.text)
+	}
+}
+
+func (c *Checker) say(to func(string), text string) {
+	select {
+	case c.lines <- message{to, text}:
+	default:
+		c.lost.Add(1)
+	}
+}
+
+func (c *Checker) schedule(k *Check, at sched.Tick) { c.timers.Schedule(k.id, at) }
+
+// due looks after a check whose timer came. It may have come early, see sched.Timers.
+func (c *Checker) due(k *Check) {
+	at := k.next
+	if k.running {
+		at = k.run.deadline
+	}
+	switch {
+	case c.clock.Now().Before(at):
+		c.schedule(k, at)
+	case k.running:
+		c.expired(k)
+	default:
+		c.begin(k)
+	}
+}
+
+// begin starts a check unless the server is in maintenance. One that has left it begins like a server never
+// checked.
+func (c *Checker) begin(k *Check) {
+	enabled := k.backend.State.Server(k.server).Enabled()
+	switch {
+	case !enabled:
+		k.paused = true
+		k.next = c.clock.Now().Add(k.intervals.Inter)
+		c.schedule(k, k.next)
+		return
+	case k.paused:
+		k.paused = false
+		k.mu.Lock()
+		k.state.Health = NewHealth(k.state.Health.Rise, k.state.Health.Fall, k.initState)
+		k.mu.Unlock()
+		k.subject.begin(k.state.Health.Up())
+	}
+	k.mu.Lock()
+	k.state.Running = true
+	k.mu.Unlock()
+	c.start(k)
+}
+
+// finish takes note of a result and sets the date of the next check.
+func (c *Checker) finish(k *Check, r result) {
+	c.hangUp(k)
+	if k.run.in != nil {
+		c.free = append(c.free, k.run.in[:0])
+	}
+	r.duration = max(c.clock.MonoNs()-k.run.began, 0) / int64(time.Millisecond)
+	k.run = run{fd: -1}
+	k.running = false
+	c.settle(k, r)
+	interval := k.state.Health.Interval(k.intervals)
+	k.next = c.clock.Now().Add(interval + jitter(interval, c.opt.Spread, rand.Float64))
+	c.schedule(k, k.next)
+}
+
+// buffer is room for an answer.
+func (c *Checker) buffer() []byte {
+	if n := len(c.free); n > 0 {
+		b := c.free[n-1]
+		c.free = c.free[:n-1]
+		return b
+	}
+	return make([]byte, 0, c.opt.BufSize)
+}

@@ -1,0 +1,256 @@
+package check
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"github.com/penstock/penstock/internal/config"
+)
+
+// Program is what a check does, step by step: connect, send, expect. It is made once for a backend and never changes.
+type Program struct {
+	kind  config.CheckKind
+	steps []step
+}
+
+type step struct {
+	action  config.CheckAction
+	number  int // as messages count it; 0: the connection that nobody asked for
+	comment string
+
+	// connect
+	to     netip.Addr // not valid: that of the check
+	port   uint16     // 0: that of the check
+	linger bool       // close with FIN
+
+	// send
+	data func() []byte
+
+	// expect
+	expect *expect
+	head   int // step at which reading more begins anew
+}
+
+// expect is what an answer is held against.
+type expect struct {
+	match   config.CheckMatch
+	not     bool
+	bytes   []byte
+	re      *regexp.Regexp
+	codes   [][2]int
+	minRecv int // -1: not given
+	ok      Status
+	failed  Status
+	late    Status
+	judge   func(in []byte, last bool) verdict // of a protocol; nil: the pattern decides
+	pattern string
+}
+
+// verdict is what an answer means so far.
+type verdict struct {
+	outcome outcome
+	status  Status
+	code    int
+	info    string // for the log; of an answer that passes: kept until the end of the check
+	answer  []byte // to be sent before reading on; only with more
+	drop    int    // bytes in front that are done with; only with more
+}
+
+type outcome uint8
+
+const (
+	more outcome = iota
+	passed
+	failed
+)
+
+// NewProgram makes the program of a backend. The configuration was checked already; an error says otherwise.
+func NewProgram(c *config.Check) (*Program, error) {
+	p := &Program{kind: c.Kind}
+	switch c.Kind {
+	case config.CheckConnection:
+	case config.CheckTCP:
+		if err := p.rules(c.TCPRules, nil); err != nil {
+			return nil, err
+		}
+	case config.CheckHTTP:
+		if err := p.rules(withRequest(c), newHTTP); err != nil {
+			return nil, err
+		}
+	case config.CheckRedis:
+		p.send([]byte("*1\r\n$4\r\nPING\r\n"))
+		p.custom(judgeRedis)
+	case config.CheckMySQL:
+		p.mysql(c)
+	case config.CheckPostgres:
+		p.postgres(c.User)
+	case config.CheckSMTP:
+		p.smtp(c.Hello)
+	case config.CheckLDAP:
+		bind, _ := hex.DecodeString("300c020101600702010304008000")
+		p.send(bind)
+		p.custom(judgeLDAP)
+	case config.CheckSSLHello:
+		p.steps = append(p.steps, step{action: config.CheckSend, data: sslHello})
+		p.custom(judgeSSL)
+		e := p.steps[len(p.steps)-1].expect
+		e.ok, e.failed, e.late = L6OK, L6Rsp, L6Tout
+	default:
+		return nil, fmt.Errorf("check: kind %d is not known", c.Kind)
+	}
+	if len(p.steps) == 0 || p.steps[0].action != config.CheckConnect {
+		p.steps = append([]step{{action: config.CheckConnect}}, p.steps...)
+	}
+	p.findHeads()
+	return p, nil
+}
+
+// lingering begins the program with a connection that is closed with FIN: the server shall not take the end for
+// an accident.
+func (p *Program) lingering() {
+	p.steps = append(p.steps, step{action: config.CheckConnect, number: 1, linger: true})
+}
+
+func (p *Program) send(data []byte) {
+	p.steps = append(p.steps, step{action: config.CheckSend, number: len(p.steps) + 1, data: func() []byte { return data }})
+}
+
+func (p *Program) custom(judge func(in []byte, last bool) verdict) {
+	p.steps = append(p.steps, step{
+		action: config.CheckExpects, number: len(p.steps) + 1,
+		expect: &expect{judge: judge, minRecv: -1, ok: L7OK, failed: L7Rsp, late: L7Tout},
+	})
+}
+
+// rules adds the steps of lines. newRequest makes what an http-check line sends.
+func (p *Program) rules(rules []config.CheckRule, newRequest func(*config.HTTPRequest) []byte) error {
+	comment := ""
+	last := config.CheckComment
+	for i := range rules {
+		r := &rules[i]
+		if r.Action != last && last != config.CheckComment {
+			comment = "" // it belonged to the lines of one kind behind it
+		}
+		last = r.Action
+		if r.Action == config.CheckComment {
+			comment = r.Comment
+			continue
+		}
+		s := step{action: r.Action, number: r.Step, comment: r.Comment}
+		if s.comment == "" {
+			s.comment = comment
+		}
+		switch r.Action {
+		case config.CheckConnect:
+			comment = ""
+			s.to, s.port, s.linger = r.Addr.IP, uint16(r.Port), r.Linger
+			if s.port == 0 {
+				s.port = uint16(r.Addr.Port)
+			}
+		case config.CheckSend:
+			data := r.Data
+			if r.Request != nil {
+				data = newRequest(r.Request)
+			}
+			s.data = func() []byte { return data }
+		case config.CheckExpects:
+			e, err := newExpect(&r.Expect)
+			if err != nil {
+				return fmt.Errorf("check: step %d: %w", r.Step, err)
+			}
+			s.expect = e
+		}
+		p.steps = append(p.steps, s)
+	}
+	return nil
+}
+
+func newExpect(c *config.CheckExpect) (*expect, error) {
+	e := &expect{
+		match: c.Match, not: c.Not, bytes: c.Bytes, codes: c.Codes, minRecv: c.MinRecv, pattern: c.Pattern,
+		ok: statusOf(c.OKStatus, L7OK), failed: statusOf(c.ErrorStatus, Unknown), late: statusOf(c.ToutStatus, L7Tout),
+	}
+	switch c.Match {
+	case config.MatchString:
+		e.bytes = []byte(c.Pattern)
+	case config.MatchRegex, config.MatchBinaryRegex, config.MatchStatusRegex:
+		re, err := regexp.Compile(c.Pattern)
+		if err != nil {
+			return nil, err
+		}
+		e.re = re
+	}
+	return e, nil
+}
+
+// findHeads notes where to begin again when an answer is not complete: a step that refuses what it matches has
+// to see the rest of the answer too.
+func (p *Program) findHeads() {
+	for i := range p.steps {
+		p.steps[i].head = i
+		if p.steps[i].action != config.CheckExpects {
+			continue
+		}
+		for k := i - 1; k >= 0 && p.steps[k].action == config.CheckExpects; k-- {
+			if e := p.steps[k].expect; e.not {
+				p.steps[i].head = k
+			}
+		}
+	}
+}
+
+// where names a step in messages about a connection that failed or came too late.
+func (p *Program) where(i int) string {
+	if p.kind != config.CheckTCP {
+		return ""
+	}
+	s := &p.steps[i]
+	if s.number == 0 {
+		return " at initial connection step of tcp-check"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, " at step %d of tcp-check", s.number)
+	switch s.action {
+	case config.CheckConnect:
+		b.WriteString(" (connect")
+		if s.port != 0 {
+			fmt.Fprintf(&b, " port %d", s.port)
+		}
+		b.WriteString(")")
+	case config.CheckSend:
+		b.WriteString(" (send)")
+	case config.CheckExpects:
+		switch e := s.expect; e.match {
+		case config.MatchString:
+			fmt.Fprintf(&b, " (expect string '%s')", e.bytes)
+		case config.MatchBinary:
+			fmt.Fprintf(&b, " (expect binary '%s')", e.bytes)
+		case config.MatchRegex:
+			b.WriteString(" (expect regex)")
+		case config.MatchBinaryRegex:
+			b.WriteString(" (expect binary regex)")
+		}
+	}
+	if s.comment != "" {
+		fmt.Fprintf(&b, " comment: '%s'", s.comment)
+	}
+	return b.String()
+}
+
+// success is the outcome of a program that came to its end; info is what its last answer gave.
+func (p *Program) success(info string) (Status, string) {
+	last := &p.steps[len(p.steps)-1]
+	if p.kind == config.CheckTCP && info == "" && last.number > 0 {
+		info = "(tcp-check)"
+	}
+	switch last.action {
+	case config.CheckConnect:
+		return L4OK, info
+	case config.CheckExpects:
+		return last.expect.ok, info
+	}
+	return L7OK, info
+}

@@ -1,0 +1,298 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/netio"
+	"github.com/penstock/penstock/sched"
+)
+
+// run is one check under way: a program, the step where it stands, and at most one socket.
+//
+//	          established           sent               passed
+//	connect ─────────────> send ─────────> expect ──────────────> … end of the program: success
+//	   │                     │               │  ^
+//	   │                     │               └──┘ more
+//	   v                     v               v
+//	 failure: refused, reset, too late, wrong answer
+//
+// The socket is registered with epoll once for all events, edge-triggered, so every step goes on until the kernel
+// says EAGAIN.
+type run struct {
+	fd        int // -1: none
+	at        int // step
+	began     int64
+	deadline  sched.Tick
+	connected bool
+	mustRead  bool // the step wants bytes that were not looked for yet
+	eof       bool
+	linger    bool
+	sending   bool
+	out       []byte // what the step has still to send
+	in        []byte // what came since the last send; nil until something is expected
+	info      string
+	code      int
+}
+
+// result is how a check ended.
+type result struct {
+	status   Status
+	code     int
+	info     string
+	duration int64 // ms; -1: none
+}
+
+// start begins a check of one server.
+func (c *Checker) start(k *Check) {
+	k.run = run{fd: -1, began: c.clock.MonoNs(), linger: true}
+	k.running = true
+	if r, ended := c.advance(k); ended {
+		c.finish(k, r)
+	}
+}
+
+// event goes on with a check whose socket something happened to.
+func (c *Checker) event(k *Check, events uint32) {
+	r := &k.run
+	if !r.connected {
+		if e := netio.SocketError(r.fd); e != 0 {
+			c.finish(k, c.broken(k, e, L4Con))
+			return
+		}
+		if events&(netio.Writable|netio.Hangup) == 0 {
+			return
+		}
+		c.established(k)
+	}
+	if res, ended := c.advance(k); ended {
+		c.finish(k, res)
+	}
+}
+
+// established moves behind the connect step.
+func (c *Checker) established(k *Check) {
+	r := &k.run
+	r.connected, r.mustRead = true, true
+	r.at++
+	if d := k.backend.CheckTimeout; d > 0 {
+		r.deadline = c.clock.Now().Add(d)
+		c.schedule(k, r.deadline)
+	}
+}
+
+// expired ends a check that took too long.
+func (c *Checker) expired(k *Check) {
+	r := &k.run
+	status := L4Tout
+	if r.connected {
+		status = L7Tout
+		if s := &k.program().steps[r.at]; s.action == config.CheckExpects {
+			status = s.expect.late
+		}
+	}
+	c.finish(k, result{status: status, info: k.program().where(r.at)})
+}
+
+// advance does what can be done without waiting, and reports how the check ended if it did.
+func (c *Checker) advance(k *Check) (result, bool) {
+	r, p := &k.run, k.program()
+	for r.at < len(p.steps) {
+		s := &p.steps[r.at]
+		switch s.action {
+		case config.CheckConnect:
+			if why := c.connect(k, s); why.status != Unknown {
+				return result{status: why.status, info: why.text + p.where(r.at)}, true
+			}
+			if !r.connected {
+				return result{}, false
+			}
+		case config.CheckSend:
+			if !r.sending {
+				r.out, r.sending, r.mustRead = s.data(), true, true
+				r.in = r.in[:0]
+			}
+			for len(r.out) > 0 {
+				n, e := netio.Send(r.fd, r.out)
+				if e == netio.EAGAIN {
+					return result{}, false
+				}
+				if e != 0 {
+					return c.broken(k, e, SockErr), true
+				}
+				r.out = r.out[n:]
+			}
+			r.sending = false
+			r.at++
+		case config.CheckExpects:
+			res, state := c.expect(k, s)
+			if state != passed {
+				return res, state == failed
+			}
+			r.at++
+		}
+	}
+	status, info := p.success(r.info)
+	return result{status: status, code: r.code, info: info}, true
+}
+
+// connect opens the connection of step s, instead of the one that there may be.
+func (c *Checker) connect(k *Check, s *step) refusal {
+	r := &k.run
+	c.hangUp(k)
+	r.connected, r.eof, r.linger, r.in = false, false, s.linger, r.in[:0]
+	now := c.clock.Now()
+	r.deadline = now.Add(k.intervals.Inter)
+	if b := k.backend; b.CheckTimeout > 0 && b.ConnectTimeout > 0 {
+		r.deadline = sched.Earliest(r.deadline, now.Add(b.ConnectTimeout))
+	}
+	c.schedule(k, r.deadline)
+	fd, done, why := k.target.dial(s)
+	if fd < 0 {
+		return why
+	}
+	r.fd = fd
+	k.gen++
+	if e := c.epoll.Add(fd, netio.Readable|netio.Writable|netio.PeerClosed|netio.Edge, k.word()); e != 0 {
+		return refused(SockErr, "General socket error", e)
+	}
+	if done { // a UNIX socket
+		c.established(k)
+	}
+	return refusal{}
+}
+
+// expect reads and looks at what came.
+func (c *Checker) expect(k *Check, s *step) (result, outcome) {
+	r, p := &k.run, k.program()
+	if r.mustRead {
+		if res, ok := c.receive(k, s); !ok {
+			return res, failed
+		}
+		r.mustRead = false
+	}
+	for {
+		if len(r.in) == 0 && !r.eof {
+			r.mustRead, r.at = true, s.head
+			return result{}, more
+		}
+		v := p.examine(s, r.in, r.eof || len(r.in) == cap(r.in))
+		switch v.outcome {
+		case passed:
+			if v.info != "" {
+				r.info = v.info
+			}
+			r.code = v.code
+			return result{}, passed
+		case failed:
+			return result{status: v.status, code: v.code, info: v.info}, failed
+		}
+		if v.drop > 0 {
+			r.in = append(r.in[:0], r.in[v.drop:]...)
+			if len(v.answer) > 0 {
+				// A few bytes into a buffer that holds nothing: what does not fit is a broken connection.
+				if n, e := netio.Send(r.fd, v.answer); e != 0 || n != len(v.answer) {
+					return c.broken(k, e, SockErr), failed
+				}
+			}
+			if len(r.in) > 0 {
+				continue
+			}
+		}
+		if r.eof {
+			return result{status: L7Rsp}, failed
+		}
+		r.mustRead, r.at = true, s.head
+		return result{}, more
+	}
+}
+
+// receive reads what is there. It reports false, with the result, when nothing is and nothing can come.
+func (c *Checker) receive(k *Check, s *step) (result, bool) {
+	r := &k.run
+	if r.in == nil {
+		r.in = c.buffer()
+	}
+	var broken netio.Errno
+	for !r.eof && len(r.in) < cap(r.in) {
+		n, e := netio.Recv(r.fd, r.in[len(r.in):cap(r.in)])
+		if e == netio.EAGAIN {
+			break
+		}
+		if e != 0 {
+			broken, r.eof = e, true
+			break
+		}
+		if n == 0 {
+			r.eof = true
+		}
+		r.in = r.in[:len(r.in)+n]
+	}
+	switch {
+	case len(r.in) > 0 || !r.eof:
+		return result{}, true
+	case broken != 0:
+		return c.broken(k, broken, SockErr), false
+	}
+	info := fmt.Sprintf("TCPCHK got an empty response at step %d", s.number)
+	if s.comment != "" {
+		info += " comment: '" + s.comment + "'"
+	}
+	status := s.expect.failed
+	if status == Unknown {
+		status = L7Rsp
+	}
+	return result{status: status, info: info}, false
+}
+
+// broken is the result of a connection that failed or was cut.
+func (c *Checker) broken(k *Check, e netio.Errno, status Status) result {
+	return result{status: status, info: errorText(e) + k.program().where(min(k.run.at, len(k.program().steps)-1))}
+}
+
+// hangUp closes the socket: with a reset, which leaves nothing behind on either host, unless the step said otherwise.
+func (c *Checker) hangUp(k *Check) {
+	r := &k.run
+	if r.fd < 0 {
+		return
+	}
+	if r.connected && r.linger {
+		c.drain(r.fd)
+	} else {
+		netio.SetLinger0(r.fd)
+	}
+	netio.Close(r.fd)
+	r.fd = -1
+	k.gen++
+}
+
+// drainReads bounds the work for a server that sends without end.
+const drainReads = 4
+
+// drain reads what the server sent and nobody asked for: bytes that nobody read would turn the FIN into a reset.
+func (c *Checker) drain(fd int) {
+	for range drainReads {
+		if n, e := netio.Recv(fd, c.waste[:]); e != 0 || n <= 0 {
+			return
+		}
+	}
+}
+
+// osText is an error of the kernel in the words of the C library.
+func osText(e netio.Errno) string {
+	text := e.Error()
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// errorText is an error of a connection in HAProxy's words.
+func errorText(e netio.Errno) string {
+	text := osText(e)
+	if name := errorNames[e]; name != "" {
+		return fmt.Sprintf("%s returned by OS (%s)", name, text)
+	}
+	return text
+}

@@ -1,0 +1,127 @@
+package config
+
+import "time"
+
+// This file is the part of the model that says how servers are checked. All of it is plain text and numbers, so
+// that a description of a proxy can travel to another process; expressions are compiled where they are used.
+
+// ServerCheck is what a server line says about the health check of the server.
+type ServerCheck struct {
+	Enabled   bool
+	Inter     time.Duration // between two checks of a server whose state is settled; default 2 s
+	FastInter time.Duration // while it changes its state; 0: Inter
+	DownInter time.Duration // while it is down; 0: Inter
+	Rise      int           // successes until it is up, default 2
+	Fall      int           // failures until it is down, default 3
+	Port      int           // where to connect to; 0: the server's
+	Addr      Address       // Kind 0: the server's
+	InitState string        // fully-up, up, down, fully-down; empty: up
+}
+
+// Track names a server whose state another one takes over. An empty Server stands for none; once a configuration is
+// complete, Proxy is not empty.
+type Track struct {
+	Proxy, Server string
+}
+
+// Check is how a backend checks its servers.
+type Check struct {
+	Kind      CheckKind
+	User      string // of mysql-check and pgsql-check
+	Old       bool   // mysql-check with the login packet from before 4.1
+	Hello     string // the greeting of smtpchk
+	Request   HTTPRequest
+	TCPRules  []CheckRule // tcp-check lines
+	HTTPRules []CheckRule // http-check lines
+}
+
+// Rules are the lines that the kind of check obeys.
+func (c *Check) Rules() []CheckRule {
+	switch c.Kind {
+	case CheckTCP:
+		return c.TCPRules
+	case CheckHTTP:
+		return c.HTTPRules
+	}
+	return nil
+}
+
+// CheckKind is what a check speaks.
+type CheckKind uint8
+
+// The kinds of checks.
+const (
+	CheckConnection CheckKind = iota // it only connects
+	CheckTCP                         // by tcp-check lines
+	CheckHTTP
+	CheckSMTP
+	CheckMySQL
+	CheckPostgres
+	CheckRedis
+	CheckLDAP
+	CheckSSLHello
+)
+
+// CheckRule is one tcp-check or http-check line.
+type CheckRule struct {
+	Pos     Pos
+	Action  CheckAction
+	Step    int // as messages count them, from 1
+	Comment string
+
+	// CheckConnect
+	Port   int     // 0: that of the check
+	Addr   Address // Kind 0: that of the check
+	Linger bool    // close with FIN, not with a reset
+
+	// CheckSend
+	Data    []byte
+	Request *HTTPRequest // of http-check
+
+	// CheckExpect
+	Expect CheckExpect
+}
+
+// CheckAction is what a rule does.
+type CheckAction uint8
+
+// The actions of rules.
+const (
+	CheckConnect CheckAction = iota + 1
+	CheckSend
+	CheckExpects
+	CheckComment
+)
+
+// CheckExpect is what a server has to answer.
+type CheckExpect struct {
+	Match       CheckMatch
+	Not         bool   // the answer must not match
+	Pattern     string // a string, or an expression
+	Bytes       []byte // of MatchBinary
+	Codes       [][2]int
+	MinRecv     int    // bytes to wait for; -1: not given
+	OKStatus    string // L4OK, L6OK or L7OK; empty: L7OK
+	ErrorStatus string // L4CON, L6RSP, L7RSP or L7STS; empty: as the match has it
+	ToutStatus  string // L4TOUT, L6TOUT or L7TOUT; empty: L7TOUT
+}
+
+// CheckMatch is how an answer is compared.
+type CheckMatch uint8
+
+// The ways of comparing.
+const (
+	MatchString CheckMatch = iota + 1
+	MatchRegex
+	MatchBinary
+	MatchBinaryRegex // the expression sees the bytes in hexadecimal
+	MatchStatus      // HTTP
+	MatchStatusRegex // HTTP
+)
+
+// HTTPRequest is what httpchk or http-check send asks for. Empty fields are not given.
+type HTTPRequest struct {
+	Method, URI, Version string
+	Headers              [][2]string
+	Body                 string
+}

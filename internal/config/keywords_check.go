@@ -1,0 +1,634 @@
+package config
+
+import (
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// checkWords reads one tcp-check or http-check line. The first mistake ends it.
+type checkWords struct {
+	p      *parser
+	s      *stmt
+	at     int // the word being read
+	http   bool
+	failed bool
+}
+
+// fail reports a mistake at word i.
+func (l *checkWords) fail(i int, code, format string, args ...any) {
+	if !l.failed {
+		l.p.alert(l.s, i, code, "'%s %s' : %s.", l.s.keyword(), l.s.arg(1), fmt.Sprintf(format, args...))
+	}
+	l.failed = true
+}
+
+// notYet reports a word that HAProxy obeys here.
+func (l *checkWords) notYet(i int, what string) {
+	if !l.failed {
+		l.p.at(l.s, i, Alert, placeSpaced, codeNotImplemented, notYet(what), "")
+	}
+	l.failed = true
+}
+
+func (l *checkWords) word() string { return l.s.arg(l.at) }
+
+func (l *checkWords) more() bool { return !l.failed && l.at < len(l.s.words) && l.word() != "" }
+
+// value moves to the word behind the current one, which must be there; what says what it is.
+func (l *checkWords) value(what string) string {
+	keyword := l.word()
+	l.at++
+	v := l.word()
+	if v == "" {
+		l.fail(l.at, codeMissingValue, "'%s' expects %s as argument", keyword, what)
+	}
+	return v
+}
+
+// parseCheckRule reads a tcp-check or http-check line.
+func parseCheckRule(p *parser, s *stmt) {
+	px := p.px
+	l := &checkWords{p: p, s: s, at: 1, http: s.keyword() == "http-check"}
+	rules, own := &px.Check.TCPRules, &px.ownTCPRules
+	if l.http {
+		rules, own = &px.Check.HTTPRules, &px.ownHTTPRules
+	}
+	if !*own { // lines of the section replace those of its defaults
+		*rules, *own = nil, true
+	}
+	rule := CheckRule{Pos: p.pos(s, 0), Step: len(*rules) + 1}
+	switch word := s.arg(1); word {
+	case "connect":
+		l.connect(&rule, *rules)
+	case "send":
+		if l.http {
+			l.sendHTTP(&rule)
+		} else {
+			l.send(&rule)
+		}
+	case "expect":
+		l.expect(&rule)
+	case "comment":
+		rule.Action = CheckComment
+		if rule.Comment = s.arg(2); rule.Comment == "" {
+			l.fail(2, codeMissingValue, "expects a string as argument")
+		}
+	case "send-binary":
+		if l.http {
+			l.unknown(word)
+			return
+		}
+		l.send(&rule)
+	case "send-lf", "send-binary-lf", "set-var", "unset-var", "disable-on-404", "send-state":
+		l.notYet(1, s.keyword()+" "+word)
+	default:
+		if strings.HasPrefix(word, "set-var(") || strings.HasPrefix(word, "set-var-fmt(") || strings.HasPrefix(word, "unset-var(") {
+			l.notYet(1, s.keyword()+" "+word)
+			return
+		}
+		l.unknown(word)
+	}
+	if !l.failed {
+		*rules = append(*rules, rule)
+	}
+}
+
+func (l *checkWords) unknown(word string) {
+	known := "'comment', 'connect', 'send', 'send-binary', 'expect'"
+	if l.http {
+		known = "'disable-on-404', 'send-state', 'comment', 'connect', 'send', 'expect'"
+	}
+	l.p.alert(l.s, 1, codeUnknownKeyword, "'%s' only supports %s. but got '%s'.", l.s.keyword(), known, word)
+	l.failed = true
+}
+
+func (l *checkWords) connect(rule *CheckRule, before []CheckRule) {
+	rule.Action = CheckConnect
+	for _, r := range before {
+		if r.Action == CheckConnect {
+			break
+		}
+		if r.Action != CheckComment {
+			l.fail(1, codeNotAllowedHere, "first step MUST also be a 'connect', optionally preceded by a 'set-var', an 'unset-var' or a 'comment', "+
+				"when there is a 'connect' step in the tcp-check ruleset")
+			return
+		}
+	}
+	for l.at = 2; l.more(); l.at++ {
+		switch word := l.word(); word {
+		case "default":
+		case "linger":
+			rule.Linger = true
+		case "addr":
+			v := l.value("<ipv4|ipv6>")
+			if l.failed {
+				return
+			}
+			a, err := parseAddress(v, 0, l.p.env.lookup)
+			switch {
+			case err != nil:
+				l.fail(l.at, errorCode(err), "'addr' : %s", err)
+			case a.Kind == AddrTCP && a.Host != "":
+				l.notYet(l.at, "addr with a name")
+			default:
+				rule.Addr = a.Address
+			}
+		case "port":
+			v := l.value("a port number or a sample expression")
+			if l.failed {
+				return
+			}
+			n, err := strconv.Atoi(v)
+			switch {
+			case err != nil:
+				l.notYet(l.at, "port with a sample expression")
+			case n < 1 || n > 65535:
+				l.fail(l.at, codeInvalidValue, "expects a valid TCP port (from range 1 to 65535) or a sample expression, got %s", v)
+			default:
+				rule.Port = n
+			}
+		case "comment":
+			rule.Comment = l.value("a string")
+		case "proto":
+			if v := l.value("a MUX protocol"); !l.failed && v != "none" {
+				l.fail(l.at, codeInvalidValue, "'proto' : unknown MUX protocol '%s'", v)
+			}
+		case "send-proxy", "via-socks4":
+			l.notYet(l.at, l.s.keyword()+" connect "+word)
+		case "ssl", "sni", "alpn":
+			l.p.at(l.s, l.at, Alert, placeSpaced, codeNotImplemented, fmt.Sprintf("'%s' is not implemented: TLS is not handled", word), "")
+			l.failed = true
+		default:
+			l.fail(l.at, codeUnknownKeyword, "expects 'comment', 'port', 'addr', 'send-proxy' or 'via-socks4', 'linger', 'default' but got '%s' as argument", word)
+		}
+	}
+}
+
+func (l *checkWords) send(rule *CheckRule) {
+	rule.Action = CheckSend
+	binary := l.word() == "send-binary"
+	text := l.value(map[bool]string{true: "a binary string", false: "a string"}[binary])
+	if l.failed {
+		return
+	}
+	rule.Data = []byte(text)
+	if binary {
+		rule.Data = l.binary(text, "'"+text+"' invalid binary string (%s)")
+	}
+	for l.at++; l.more(); l.at++ {
+		if l.word() != "comment" {
+			l.fail(l.at, codeUnknownKeyword, "expects 'comment' but got '%s' as argument", l.word())
+			return
+		}
+		rule.Comment = l.value("a string")
+	}
+}
+
+// binary reads hexadecimal digits; format has a place for what is wrong with them.
+func (l *checkWords) binary(text, format string) []byte {
+	if len(text)%2 != 0 {
+		l.fail(l.at, codeInvalidValue, format, "an even number of hex digit is expected")
+		return nil
+	}
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		l.fail(l.at, codeInvalidValue, format, "an hex digit is expected")
+	}
+	return b
+}
+
+func (l *checkWords) sendHTTP(rule *CheckRule) {
+	rule.Action = CheckSend
+	req := &HTTPRequest{}
+	rule.Request = req
+	for l.at = 2; l.more(); l.at++ {
+		switch word := l.word(); word {
+		case "meth":
+			req.Method = l.value("a string")
+		case "uri":
+			req.URI = l.value("a string")
+		case "ver":
+			req.Version = l.value("a string")
+		case "body":
+			req.Body = l.value("a string")
+		case "comment":
+			rule.Comment = l.value("a string")
+		case "hdr":
+			name, value := l.s.arg(l.at+1), l.s.arg(l.at+2)
+			if name == "" || value == "" {
+				l.fail(l.at, codeMissingValue, "'hdr' expects <name> and <value> as arguments")
+				return
+			}
+			if strings.Contains(value, "%") {
+				l.notYet(l.at+2, "http-check send hdr with a log-format")
+				return
+			}
+			l.at += 2
+			same := slices.IndexFunc(req.Headers, func(h [2]string) bool { return strings.EqualFold(h[0], name) })
+			switch {
+			case strings.EqualFold(name, "host") && same >= 0:
+				l.fail(l.at-1, codeInvalidValue, "'%s' header already defined (previous value is '%s')", name, req.Headers[same][1])
+			case strings.EqualFold(name, "content-length"), strings.EqualFold(name, "transfer-encoding"):
+			default:
+				req.Headers = append(req.Headers, [2]string{name, value})
+			}
+		case "uri-lf", "body-lf":
+			l.notYet(l.at, "http-check send "+word)
+		default:
+			l.fail(l.at, codeUnknownKeyword, "expects 'comment', 'meth', 'uri', 'uri-lf', 'ver', 'hdr', 'body' or 'body-lf' but got '%s' as argument", word)
+		}
+	}
+	for _, v := range []string{req.Method, req.URI, req.Version} {
+		l.plain(v)
+	}
+	for _, h := range req.Headers {
+		l.plain(h[0])
+		l.plain(h[1])
+	}
+}
+
+// plain refuses what would end a line of a request before its time.
+func (l *checkWords) plain(v string) {
+	if strings.ContainsAny(v, "\r\n\x00") {
+		l.fail(1, codeInvalidValue, "a line feed inside a request line or a header")
+	}
+}
+
+// checkStatuses are the values of the words that name a status.
+var checkStatuses = map[string][]string{
+	"ok-status":    {"L4OK", "L6OK", "L7OK", "L7OKC"},
+	"error-status": {"L4CON", "L6RSP", "L7RSP", "L7STS", "L7OKC"},
+	"tout-status":  {"L4TOUT", "L6TOUT", "L7TOUT"},
+}
+
+func (l *checkWords) expect(rule *CheckRule) {
+	rule.Action = CheckExpects
+	e := &rule.Expect
+	e.MinRecv = -1
+	if l.s.arg(2) == "" {
+		l.fail(2, codeMissingValue, "expects at least a matching pattern as arguments")
+		return
+	}
+	for l.at = 2; l.more(); l.at++ {
+		word, negated := l.word(), false
+		for strings.HasPrefix(word, "!") {
+			word, negated = word[1:], true
+			e.Not = !e.Not
+		}
+		if negated && word == "" {
+			l.at++
+			word = l.word()
+		}
+		if l.pattern(e, word) {
+			continue
+		}
+		if negated {
+			l.fail(l.at, codeNotAllowedHere, "[!] not supported with '%s'", word)
+			return
+		}
+		l.expectWord(rule, word)
+	}
+	if !l.failed && e.Match == 0 {
+		l.fail(len(l.s.words), codeMissingValue, "pattern not found")
+	}
+}
+
+// matches are the words that name a way of comparing.
+var matches = map[string]CheckMatch{
+	"string": MatchString, "rstring": MatchRegex, "binary": MatchBinary, "rbinary": MatchBinaryRegex,
+	"status": MatchStatus, "rstatus": MatchStatusRegex,
+}
+
+// pattern reads a word that is compared with the answer, and reports whether it is one.
+func (l *checkWords) pattern(e *CheckExpect, word string) bool {
+	switch word {
+	case "string-lf", "binary-lf", "hdr", "fhdr":
+		l.notYet(l.at, l.s.keyword()+" expect "+word)
+		return true
+	}
+	match, ok := matches[word]
+	switch {
+	case !ok:
+		return false
+	case l.http && (match == MatchBinary || match == MatchBinaryRegex), !l.http && (match == MatchStatus || match == MatchStatusRegex):
+		l.unknownExpect(word)
+		return true
+	case e.Match != 0:
+		l.fail(l.at, codeNotAllowedHere, "only on pattern expected")
+		return true
+	}
+	at := l.at
+	l.at++
+	text := l.word()
+	if text == "" {
+		l.fail(at, codeMissingValue, "'%s' expects a <pattern> as argument", word)
+		return true
+	}
+	e.Match, e.Pattern = match, text
+	switch match {
+	case MatchBinary:
+		e.Bytes = l.binary(text, "invalid binary string (%s)")
+	case MatchStatus:
+		e.Codes = l.statusCodes(text)
+	case MatchRegex, MatchBinaryRegex, MatchStatusRegex:
+		if _, err := regexp.Compile(text); err != nil {
+			l.fail(l.at, codeInvalidValue, "regex '%s' is invalid (%s)", text, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		}
+	}
+	return true
+}
+
+func (l *checkWords) unknownExpect(word string) {
+	known := "[!]binary', '[!]string', '[!]rstring', '[!]string-lf''[!]rbinary', '[!]binary-lf'"
+	if l.http {
+		known = "[!]string', '[!]rstring', '[!]string-lf', '[!]status', '[!]rstatus', [!]hdr, [!]fhdr"
+	}
+	l.fail(l.at, codeUnknownKeyword, "'only supports min-recv, '%s or comment but got '%s' as argument", known, word)
+}
+
+// expectWord reads a word of an expect line that is no pattern.
+func (l *checkWords) expectWord(rule *CheckRule, word string) {
+	e := &rule.Expect
+	switch word {
+	case "min-recv":
+		v := l.value("a integer")
+		if l.failed {
+			return
+		}
+		if e.MinRecv = parseAtol(v); e.MinRecv < -1 {
+			l.fail(l.at, codeInvalidValue, "'min-recv' expects -1 or an integer from 0 to INT_MAX")
+		}
+	case "comment":
+		rule.Comment = l.value("a string")
+	case "ok-status", "error-status", "tout-status":
+		known := checkStatuses[word]
+		v := l.value("a string")
+		if l.failed {
+			return
+		}
+		if !slices.Contains(known, strings.ToUpper(v)) {
+			list := "'" + strings.Join(known[:len(known)-1], "', '") + "' or '" + known[len(known)-1] + "'"
+			l.fail(l.at, codeInvalidValue, "'%s' only supports %s status (got '%s')", word, list, v)
+			return
+		}
+		if strings.EqualFold(v, "L7OKC") { // the server would stop taking new sessions
+			l.notYet(l.at, word+" L7OKC")
+			return
+		}
+		*map[string]*string{"ok-status": &e.OKStatus, "error-status": &e.ErrorStatus, "tout-status": &e.ToutStatus}[word] = strings.ToUpper(v)
+	case "on-success", "on-error", "status-code":
+		l.notYet(l.at, l.s.keyword()+" expect "+word)
+	default:
+		l.unknownExpect(word)
+	}
+}
+
+// statusCodes reads numbers and ranges with commas between.
+func (l *checkWords) statusCodes(text string) [][2]int {
+	var codes [][2]int
+	for _, part := range strings.Split(text, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err1 := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(to)
+		switch {
+		case err1 != nil || err2 != nil || first < 0:
+			l.fail(l.at, codeInvalidValue, "invalid status codes '%s'", text)
+			return nil
+		case first > last:
+			l.fail(l.at, codeInvalidValue, "invalid range of status codes '%s'", text)
+			return nil
+		}
+		codes = append(codes, [2]int{first, last})
+	}
+	return codes
+}
+
+// checkOption makes an option that takes no argument and chooses a kind of check.
+func checkOption(kind CheckKind) func(*parser, *stmt) {
+	return func(p *parser, s *stmt) {
+		if !p.tooMany(s, 0, 2) {
+			p.px.setCheck(Check{Kind: kind})
+		}
+	}
+}
+
+// setCheck replaces the kind of check; the last option of a section wins.
+func (px *proxyState) setCheck(c Check) {
+	c.TCPRules, c.HTTPRules = px.Check.TCPRules, px.Check.HTTPRules
+	px.Check = c
+}
+
+func parseSMTPCheck(p *parser, s *stmt) {
+	if p.tooMany(s, 2, 2) {
+		return
+	}
+	c := Check{Kind: CheckSMTP, Hello: "HELO localhost"}
+	if word := s.arg(2); (word == "EHLO" || word == "HELO") && s.arg(3) != "" {
+		c.Hello = word + " " + s.arg(3)
+	}
+	p.px.setCheck(c)
+}
+
+func parsePostgresCheck(p *parser, s *stmt) {
+	switch {
+	case p.tooMany(s, 2, 2):
+	case s.arg(2) == "" || s.arg(3) == "":
+		p.alert(s, 2, codeMissingValue, "'option pgsql-check' expects 'user <username>' as argument.")
+	case s.arg(2) != "user":
+		p.alert(s, 2, codeInvalidValue, "'option pgsql-check' only supports optional values: 'user'.")
+	default:
+		p.px.setCheck(Check{Kind: CheckPostgres, User: s.arg(3)})
+	}
+}
+
+func parseMySQLCheck(p *parser, s *stmt) {
+	if p.tooMany(s, 3, 2) {
+		return
+	}
+	c := Check{Kind: CheckMySQL, User: s.arg(3)}
+	switch {
+	case s.arg(2) == "":
+	case s.arg(2) != "user":
+		p.alert(s, 2, codeInvalidValue, "'option mysql-check' only supports optional values: 'user' (got '%s').", s.arg(2))
+		return
+	case c.User == "":
+		p.alert(s, 3, codeMissingValue, "'option mysql-check user' expects <username> as argument.")
+		return
+	}
+	switch v := s.arg(4); v {
+	case "", "post-41", "post-80":
+	case "pre-41":
+		c.Old = true
+	default:
+		p.alert(s, 4, codeInvalidValue, "keyword 'user' only supports 'post-41' and 'pre-41' (got '%s').", v)
+		return
+	}
+	p.px.setCheck(c)
+}
+
+func parseHTTPCheck(p *parser, s *stmt) {
+	if p.tooMany(s, 4, 2) {
+		return
+	}
+	c := Check{Kind: CheckHTTP}
+	switch len(s.words) {
+	case 2:
+	case 3:
+		c.Request.URI = s.arg(2)
+	default:
+		c.Request.Method, c.Request.URI, c.Request.Version = s.arg(2), s.arg(3), s.arg(4)
+	}
+	if host := s.arg(5); host != "" {
+		c.Request.Headers = [][2]string{{"Host", host}}
+	}
+	for _, v := range s.texts(2) {
+		if strings.ContainsAny(v, "\r\n\x00") {
+			p.at(s, 4, Alert, placeSpaced, codeNotImplemented, notYet("option httpchk with headers behind the version"), "use 'http-check send hdr'")
+			return
+		}
+	}
+	p.px.setCheck(c)
+}
+
+// checkChecks makes the checks of checks that need the whole section.
+func (p *parser) checkChecks(px *proxyState) {
+	if !px.Kind.HasBackend() {
+		return
+	}
+	for _, unused := range []struct {
+		rules  []CheckRule
+		own    bool
+		kind   CheckKind
+		name   string
+		option string
+	}{
+		{px.Check.TCPRules, px.ownTCPRules, CheckTCP, "tcp-check", "tcp-check"},
+		{px.Check.HTTPRules, px.ownHTTPRules, CheckHTTP, "http-check", "httpchk"},
+	} {
+		if unused.own && len(unused.rules) > 0 && px.Check.Kind != unused.kind {
+			p.aboutf(Warning, unused.rules[0].Pos, "unused-rules", "%s '%s' uses %s rules without 'option %s', so the rules are ignored.",
+				px.title(), px.Name, unused.name, unused.option)
+		}
+	}
+	if msg, rule := orderOfHTTPRules(&px.Check); msg != "" {
+		p.aboutf(Alert, rule.Pos, codeNotAllowedHere, "'http-check': unable to add http-check %s at step %d.", msg, rule.Step)
+	}
+	for _, s := range px.Servers {
+		if s.Check.Enabled {
+			p.checkCheckPort(px, s)
+		}
+		if s.Track.Server != "" {
+			p.checkTrack(px, s)
+		}
+	}
+}
+
+// checkTrack finds the server that s tracks and reports what is wrong with it.
+func (p *parser) checkTrack(px *proxyState, s *Server) {
+	say := func(format string, args ...any) {
+		p.aboutf(Alert, s.Pos, "track", "%s '%s', server '%s': %s", px.title(), px.Name, s.Name, fmt.Sprintf(format, args...))
+	}
+	if s.Check.Enabled {
+		say("unable to enable checks and tracking at the same time!")
+		return
+	}
+	in, at := px, s
+	for range 1 + p.countServers() {
+		from := at
+		in, at = p.tracked(in, at)
+		switch {
+		case in == nil:
+			say("unable to find required proxy '%s' for tracking.", from.Track.Proxy)
+			return
+		case at == nil:
+			say("unable to find required server '%s' for tracking.", from.Track.Server)
+			return
+		case at.Check.Enabled:
+			if s.Track.Proxy == "" {
+				s.Track.Proxy = px.Name
+			}
+			return
+		case at.Track.Server == "":
+			say("unable to use %s/%s for tracking as it does not have any check nor agent enabled.", in.Name, at.Name)
+			return
+		}
+	}
+	say("unable to track %s/%s as it belongs to a tracking chain looping back to %s/%s.", in.Name, at.Name, px.Name, s.Name)
+}
+
+// tracked is the server that s of px tracks; without a proxy of that name both are nil.
+func (p *parser) tracked(px *proxyState, s *Server) (*proxyState, *Server) {
+	to := px
+	if s.Track.Proxy != "" {
+		if to = p.byName[s.Track.Proxy]; to == nil || !to.Kind.HasBackend() {
+			return nil, nil
+		}
+	}
+	return to, to.servers[s.Track.Server]
+}
+
+func (p *parser) countServers() (n int) {
+	for _, px := range p.proxies {
+		n += len(px.Servers)
+	}
+	return n
+}
+
+// orderOfHTTPRules finds the first http-check line that stands where it cannot.
+func orderOfHTTPRules(c *Check) (string, *CheckRule) {
+	if c.Kind != CheckHTTP {
+		return "", nil
+	}
+	last := CheckAction(0)
+	for i := range c.HTTPRules {
+		r := &c.HTTPRules[i]
+		switch {
+		case r.Action == CheckComment:
+			continue
+		case last == 0:
+		case last != CheckConnect && r.Action == CheckSend:
+			return "send rule (missing connect rule)", r
+		case last == CheckConnect && r.Action == CheckExpects:
+			return "expect rule (missing send rule)", r
+		case last != CheckExpects && r.Action == CheckConnect:
+			return "connect rule (missing expect rule)", r
+		}
+		last = r.Action
+	}
+	return "", nil
+}
+
+// checkCheckPort reports a server of which nothing says to what port its check connects.
+func (p *parser) checkCheckPort(px *proxyState, s *Server) {
+	to := &s.Check.Addr
+	if to.Kind == 0 {
+		to = &s.Addr
+	}
+	if n := s.Check.Port; n < 0 || n > 65535 {
+		p.aboutf(Alert, s.Pos, codeInvalidValue, "%s '%s': server '%s' has an invalid check port: %d.", px.title(), px.Name, s.Name, n)
+		return
+	}
+	known := s.Check.Port > 0 || to.Kind != AddrTCP || s.Check.Addr.Port > 0 || !s.Addr.PortOffset && s.Addr.Port > 0
+	if known {
+		return
+	}
+	rules := px.Check.Rules()
+	first := slices.IndexFunc(rules, func(r CheckRule) bool { return r.Action != CheckComment })
+	portless := func(r CheckRule) bool { return r.Action == CheckConnect && r.Port == 0 && r.Addr.Port == 0 }
+	const none = "%s '%s': server '%s' has neither service port nor check port"
+	switch {
+	case first < 0:
+		p.aboutf(Alert, s.Pos, "no-check-port", none+".", px.title(), px.Name, s.Name)
+	case rules[first].Action != CheckConnect || portless(rules[first]):
+		p.aboutf(Alert, s.Pos, "no-check-port", none+" nor tcp_check rule 'connect' with port information.", px.title(), px.Name, s.Name)
+	case slices.ContainsFunc(rules, portless):
+		p.aboutf(Alert, s.Pos, "no-check-port", none+", and a tcp_check rule 'connect' with no port information.", px.title(), px.Name, s.Name)
+	}
+}

@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/penstock/penstock/internal/check"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/netio"
+)
+
+// buildChecks makes the checker of all servers that are to be checked. It reports every mistake, and whether there
+// was none.
+func (e *Engine) buildChecks() bool {
+	ok := true
+	var servers []check.Server
+	backends := make([]*check.Backend, len(e.cfg.Proxies))
+	for i, c := range e.cfg.Proxies {
+		if c.Disabled || c.Departed || !c.Kind.HasBackend() {
+			continue
+		}
+		program, err := check.NewProgram(&c.Check)
+		if err != nil {
+			e.opt.Report.Alertf("config : %s : proxy '%s' : %v", place(c.Pos), c.Name, err)
+			ok = false
+			continue
+		}
+		backends[i] = &check.Backend{
+			Name: c.Name, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
+			CheckTimeout: c.Timeouts.Check, ConnectTimeout: c.Timeouts.Connect, LogChecks: c.LogHealthChecks,
+		}
+		for n, s := range c.Servers {
+			if !s.Check.Enabled || s.Departed {
+				continue
+			}
+			target, good := e.checkTarget(c, s, &e.proxies[i].Servers[n])
+			ok = ok && good
+			servers = append(servers, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
+		}
+	}
+	if len(servers) == 0 {
+		return ok
+	}
+	g := &e.cfg.Global
+	e.checker = check.New(check.Options{
+		Servers: servers, Trackers: e.trackers(backends), Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
+		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
+		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
+		ShutdownBackups: func(b *check.Backend) { go e.shutdown(b, -1, session.ServerUp) },
+	})
+	return ok
+}
+
+// trackers lists the servers that track others, those that are tracked first.
+func (e *Engine) trackers(backends []*check.Backend) []check.Tracker {
+	type place struct{ proxy, server int }
+	var list []check.Tracker
+	listed := map[place]bool{}
+	var add func(at place) (disabled bool)
+	add = func(at place) (disabled bool) {
+		s := e.cfg.Proxies[at.proxy].Servers[at.server]
+		state := e.proxies[at.proxy].Backend
+		to, ok := place{}, false
+		if s.Track.Server != "" {
+			to.proxy, to.server, ok = e.findServer(s.Track)
+		}
+		if !ok || backends[to.proxy] == nil || listed[at] {
+			return s.Disabled || !state.Server(at.server).Enabled()
+		}
+		listed[at] = true
+		if add(to) { // maintenance is taken over too
+			state.SetUsable(at.server, false)
+		}
+		list = append(list, check.Tracker{
+			Backend: backends[at.proxy], Index: at.server, Config: s, Of: backends[to.proxy], OfIndex: to.server,
+		})
+		return !state.Server(at.server).Enabled()
+	}
+	for i := range e.cfg.Proxies {
+		if backends[i] == nil {
+			continue
+		}
+		for n, s := range e.cfg.Proxies[i].Servers {
+			if !s.Departed {
+				add(place{i, n})
+			}
+		}
+	}
+	return list
+}
+
+// findServer is the place of a server in the configuration.
+func (e *Engine) findServer(t config.Track) (proxy, server int, ok bool) {
+	proxy = slices.IndexFunc(e.cfg.Proxies, func(p *config.Proxy) bool { return p.Name == t.Proxy && p.Kind.HasBackend() })
+	if proxy < 0 {
+		return 0, 0, false
+	}
+	server = slices.IndexFunc(e.cfg.Proxies[proxy].Servers, func(s *config.Server) bool { return s.Name == t.Server })
+	return proxy, server, server >= 0
+}
+
+// checkTarget is where the check of a server connects to: the server, unless its line has another address or port.
+func (e *Engine) checkTarget(c *config.Proxy, s *config.Server, server *session.Server) (t check.Target, ok bool) {
+	t = check.Target{
+		Addr: server.Addr, Options: server.Options, HasSource: server.HasSource, Source: server.Source,
+		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
+	}
+	port := uint16(0)
+	if t.Addr.Family() != netio.FamilyUnix {
+		port = t.Addr.Port()
+	}
+	switch a := &s.Check.Addr; a.Kind {
+	case config.AddrUnix, config.AddrAbstract:
+		sa, err := unixAddr(a)
+		if err != nil {
+			e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
+			return t, false
+		}
+		t.Addr = sa
+		return t, true
+	case config.AddrTCP:
+		ip := a.IP
+		if !ip.IsValid() {
+			var err error
+			if ip, err = lookUp(a.Host, a.Family); err != nil {
+				e.opt.Report.Alertf("%s : 'server %s/%s' : could not resolve address '%s' of the check.", place(s.Pos), c.Name, s.Name, a.Host)
+				return t, false
+			}
+		}
+		if a.Port > 0 {
+			port = uint16(a.Port)
+		}
+		t.Addr = netio.SockaddrFrom(netip.AddrPortFrom(ip, port))
+	}
+	if s.Check.Port > 0 && t.Addr.Family() != netio.FamilyUnix {
+		t.Addr.SetPort(uint16(s.Check.Port))
+	}
+	return t, true
+}
+
+// startChecks begins to check; e.mu is held.
+func (e *Engine) startChecks() {
+	if e.checker == nil {
+		return
+	}
+	if err := e.checker.Start(); err != nil {
+		e.opt.Report.Alertf("%v; no server is checked.", err)
+		return
+	}
+	e.checks = true
+}
+
+// stopChecks ends all checks; servers stay as they are. e.mu is held.
+func (e *Engine) stopChecks() {
+	if e.checks {
+		e.checker.Stop()
+	}
+}
+
+// CheckState is what is known of the health of a server, both by number; false when it is not checked.
+func (e *Engine) CheckState(proxy, server int) (check.State, bool) {
+	if e.checker == nil {
+		return check.State{}, false
+	}
+	return e.checker.State(proxy, server)
+}
+
+// shutdown has every worker end its sessions on a server, or on all backups with -1.
+func (e *Engine) shutdown(b *check.Backend, server int32, why byte) {
+	for _, w := range e.workers {
+		w.Call(func(t *session.Table) { t.Shutdown(b.State.ID, server, why) })
+	}
+}
