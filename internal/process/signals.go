@@ -24,6 +24,8 @@ const (
 	Dump
 	// Collect asks to return unused memory to the system.
 	Collect
+	// Reload asks a master for new workers.
+	Reload
 )
 
 // Request is one event and the signal that carried it.
@@ -42,11 +44,26 @@ var events = map[unix.Signal]Event{
 	unix.SIGQUIT: Collect,
 }
 
+// masterEvents are what the signals mean to a master. It has no state of servers and little memory.
+var masterEvents = map[unix.Signal]Event{
+	unix.SIGTERM: Terminate,
+	unix.SIGINT:  Terminate,
+	unix.SIGUSR1: SoftStop,
+	unix.SIGTTOU: Pause,
+	unix.SIGTTIN: Resume,
+	unix.SIGHUP:  Reload,
+	unix.SIGUSR2: Reload,
+	unix.SIGQUIT: Collect,
+}
+
 // Signals is the subscription of a process to its signals.
 type Signals struct {
 	C       <-chan Request
+	events  map[unix.Signal]Event
 	arrived chan os.Signal
 	done    chan struct{}
+	ended   chan struct{}
+	pending []unix.Signal // taken by forward and by nobody behind it; valid once ended is closed
 }
 
 // Watch takes over the signals of the process: they arrive as requests on C, in their order, instead
@@ -54,8 +71,18 @@ type Signals struct {
 // that the parent had ignored, as a shell does for what it puts in the background. Only one subscription may exist.
 func Watch() *Signals {
 	signal.Ignore(unix.SIGPIPE, unix.SIGUSR2)
+	return watch(events)
+}
+
+// WatchMaster is Watch for a master process, for which SIGHUP and SIGUSR2 are requests to reload.
+func WatchMaster() *Signals {
+	signal.Ignore(unix.SIGPIPE)
+	return watch(masterEvents)
+}
+
+func watch(events map[unix.Signal]Event) *Signals {
 	out := make(chan Request)
-	s := &Signals{C: out, arrived: make(chan os.Signal, 64), done: make(chan struct{})}
+	s := &Signals{C: out, events: events, arrived: make(chan os.Signal, 64), done: make(chan struct{}), ended: make(chan struct{})}
 	for sig, event := range events {
 		if event == Terminate && signal.Ignored(sig) {
 			continue
@@ -67,6 +94,7 @@ func Watch() *Signals {
 }
 
 func (s *Signals) forward(out chan<- Request) {
+	defer close(s.ended)
 	for {
 		select {
 		case <-s.done:
@@ -78,17 +106,38 @@ func (s *Signals) forward(out chan<- Request) {
 			}
 			select {
 			case <-s.done:
+				s.pending = append(s.pending, sig)
 				return
-			case out <- Request{Event: events[sig], Signal: sig}:
+			case out <- Request{Event: s.events[sig], Signal: sig}:
 			}
 		}
 	}
 }
 
-// Stop ends the subscription; the signals have their default action again.
+// Stop ends the subscription; the signals have their default action again, unless they are blocked.
 func (s *Signals) Stop() {
 	signal.Stop(s.arrived)
 	close(s.done)
+}
+
+// Defer is Stop for a program that Replace started: the signals that came and that nobody has taken
+// from C are sent again. They wait, blocked, for the next subscription, be it another program's.
+func (s *Signals) Defer() {
+	s.Stop()
+	<-s.ended
+	for _, sig := range s.pending {
+		_ = unix.Kill(unix.Getpid(), sig) // it is allowed to signal oneself
+	}
+	for {
+		select {
+		case got := <-s.arrived:
+			if sig, ok := got.(unix.Signal); ok {
+				_ = unix.Kill(unix.Getpid(), sig)
+			}
+		default:
+			return
+		}
+	}
 }
 
 // DieBy ends the process by sig, so that the parent's wait status tells it apart from an exit. The
