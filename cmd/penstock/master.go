@@ -67,6 +67,7 @@ func (env *environment) masterOptions(s settings, dir string, report *config.Rep
 		return master.Options{}, exitCode(exitFailure)
 	}
 	opt := master.Options{
+		Name:       programName,
 		Program:    onDisk(os.Args[0], own, dir),
 		Own:        own,
 		Args:       os.Args,

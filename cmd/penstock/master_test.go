@@ -100,12 +100,18 @@ func parseProc(text string) (p proc, err error) {
 	return p, nil
 }
 
-// settle waits until the master has seen this many reloads, of which so many failed last, and its worker answers.
+// settle waits until the master has seen this many reloads, of which so many failed last, and the worker answers. It
+// reads the master's messages.
 func (m *mastered) settle(reloads, failed int) (p proc) {
 	m.tb.Helper()
 	testutil.Eventually(m.tb, fmt.Sprintf("reload %d is over", reloads), func() bool {
 		if m.Exited() {
 			m.tb.Fatalf("the master ended: %s%s", m.Stdout, m.Stderr)
+		}
+		said := m.Stderr.String()
+		over := strings.Count(said, "Loading success.") + strings.Count(said, "Failed to load worker") + strings.Count(said, "Failed to reexecute")
+		if over != reloads+1 {
+			return false
 		}
 		var err error
 		p, err = parseProc(m.command("show proc"))
@@ -351,12 +357,14 @@ func TestMasterRunsTheNewProgram(t *testing.T) {
 	worker := m.serving()
 	mustMatch(t, "the answer", m.command("reload"), `^Success=0\n`)
 	m.Stderr.Wait(t, `Failed to reexecute the master process \[\d+\]: start \S+/penstock: no such file`)
-	if p := m.settle(1, 1); p.workers[0] != worker {
-		t.Errorf("worker %d serves, before it was %d", p.workers[0], worker)
+	if p, err := parseProc(m.command("show proc")); err != nil || p.reloads != 1 || p.failed != 1 || p.workers[0] != worker {
+		t.Errorf("%+v, %v, before the worker was %d", p, err, worker)
 	}
 	install()
-	m.Signal(t, syscall.SIGUSR2)
-	m.settle(2, 0)
+	mustMatch(t, "the answer", m.command("reload"), `^Success=1\n`)
+	if p, err := parseProc(m.command("show proc")); err != nil || p.reloads != 2 || p.failed != 0 || p.workers[0] == worker {
+		t.Errorf("%+v, %v, before the worker was %d", p, err, worker)
+	}
 }
 
 // Whatever comes while the master replaces its program is obeyed behind it.
@@ -370,7 +378,7 @@ func TestMasterLosesNoSignal(t *testing.T) {
 		if round%2 == 0 {
 			m.command("reload")
 		}
-		m.Signal(t, syscall.SIGTERM)
+		m.Signal(t, syscall.SIGUSR1)
 		m.WaitCode(t, 0)
 	}
 }
@@ -387,6 +395,7 @@ func TestMasterPassesSignalsOn(t *testing.T) {
 	m.change(t, "listen l\n", "listen l\n    balance first\n")
 	m.Signal(t, syscall.SIGUSR2)
 	m.settle(1, 0)
+	m.Stderr.Wait(t, `Former worker \(\d+\) exited with code 0`) // it may get no connection any more
 	client := testutil.Dial(t, "tcp", testutil.Loopback(m.port))
 	remote := server.Accept()
 	client.Send("x")

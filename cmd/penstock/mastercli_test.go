@@ -23,15 +23,15 @@ func TestMasterCLI(t *testing.T) {
 	for _, test := range []struct{ send, want string }{
 		{"@1 show info", `(?s)^Name: HAProxy\n.*\nPid: ` + worker + `\n.*\n\n$`},
 		{"@!" + worker + " show info", `\nPid: ` + worker + `\n`},
-		{"@1; show cli level; @master show cli level; show version", "^\nadmin\n\nadmin\n\n" + version + "\n\n$"},
+		{"@1; show cli level; @master show cli level; show version", "^admin\n\nadmin\n\n" + version + "\n\n$"},
 		{"@9 show info", `^Can't find the target PID matching the prefix '@9'\n\n$`},
 		{"@!1 show info;show version", `^Can't find the target PID matching the prefix '@!1'\n\n` + version + `\n\n$`},
 		{"@! x", `^Can't find the target PID matching the prefix '@!'\n\n$`},
-		{"operator; @1 show cli level", "^\noperator\n\n$"},
-		{"user; reload; show cli level", "^\nPermission denied\n\nuser\n\n$"},
-		{"user; @1 show env", "^\nPermission denied\n\n$"},
-		{"prompt\n@1\nshow cli level\n@\nquit", "^\nmaster> \n" + worker + "> admin\n\n" + worker + "> \nmaster> $"},
-		{"prompt\nshow version\n@1 show version\n@@1 show version\n", "^\nmaster> " + version + "\n\nmaster> " + version + "\n\nmaster> " + version + "\n\n"},
+		{"operator; @1 show cli level", "^operator\n\n$"},
+		{"user; reload; show cli level", "^Permission denied\n\nuser\n\n$"},
+		{"user; @1 show env", "^Permission denied\n\n$"},
+		{"prompt\n@1\nshow cli level\n@\nquit", "^master> " + worker + "> admin\n\n" + worker + "> master> $"},
+		{"prompt\nshow version\n@1 show version\n@@1 show version\n", "^master> " + version + "\n\nmaster> " + version + "\n\nmaster> " + version + "\n\nmaster> $"},
 		{"@@1\nshow cli level\nshow cli level\nquit", "^\nadmin\n\nadmin\n\n$"},
 		{"@1 show env HAPROXY_MWORKER;@1 show env HAPROXY_MASTER_CLI", "^HAPROXY_MWORKER=1\n\nHAPROXY_MASTER_CLI=unix@" + m.cli + "\n\n$"},
 		{"@1 show env PENSTOCK_WORKER;show env PENSTOCK_MASTER", "^Variable not found\n\nVariable not found\n\n$"},
@@ -39,7 +39,7 @@ func TestMasterCLI(t *testing.T) {
 		{"show cli sockets", `^# socket lvl processes\nunix@` + m.cli + ` admin all\n\n$`},
 		{"show proc debug", `(?s)<version>  *<ipc_fd> *\n.*\n# old workers\n\n$`},
 		{"help", `(?s)^The following commands are valid at this level:\n  @!<pid> .*  hard-reload  *: .*  show proc \[debug\] .*  quit  *: `},
-		{"shwo proc", `^Unknown command: 'shwo', but maybe one of the following ones is a better match:\n  show proc`},
+		{"shwo proc", `^Unknown command: 'shwo', but maybe one of the following ones is a better match:\n(?s).*  show proc`},
 		{"@master @!<pid>", `^Unknown command: '@!<pid>'`},
 		{"", "^\n$"},
 	} {
@@ -91,11 +91,18 @@ func TestMasterCLISockets(t *testing.T) {
 }
 
 func TestMasterInBackground(t *testing.T) {
-	for _, args := range [][]string{{"-W", "-D"}, {"-WD"}, {"-D"}} {
-		s := newSetup(t, "    master-worker\n")
-		s.change(t, "    master-worker\n", map[bool]string{true: "    master-worker\n", false: ""}[len(args) == 1 && args[0] == "-D"])
+	for _, test := range []struct {
+		global string
+		args   []string
+	}{
+		{"", []string{"-W", "-D"}},
+		{"", []string{"-WD"}},
+		{"    master-worker\n", []string{"-D"}},
+		{"    daemon\n    master-worker\n", nil},
+	} {
+		s := newSetup(t, test.global)
 		m := &mastered{setup: s, tb: t, cli: filepath.Join(s.dir, "master")}
-		_, stderr := testutil.Run(t, 0, program(append(args, "-S", m.cli, "-f", s.cfg)...))
+		_, stderr := testutil.Run(t, 0, program(append(test.args, "-S", m.cli, "-f", s.cfg)...))
 		mustMatch(t, "stderr", stderr, `(?s)Initializing new worker .*Loading success\.`)
 		pid := m.mustPIDFile(t)
 		endAtCleanup(t, pid)
@@ -175,8 +182,12 @@ func TestMasterTellsServiceManager(t *testing.T) {
 
 func TestMasterQuiet(t *testing.T) {
 	s := newSetup(t, "")
-	m := startMaster(t, s, "-q")
-	m.Signal(t, syscall.SIGTERM)
+	m := &mastered{setup: s, tb: t, cli: filepath.Join(s.dir, "master")}
+	m.Process = testutil.Start(t, program("-W", "-q", "-S", m.cli, "-f", s.cfg))
+	testutil.Eventually(t, "the command line answers", func() bool { return m.command("show version") != "" })
+	m.Signal(t, syscall.SIGUSR2)
+	m.command("reload")
+	m.Signal(t, syscall.SIGUSR1)
 	m.WaitCode(t, 0)
 	if got := m.Stderr.String(); got != "" {
 		t.Errorf("said %q", got)

@@ -366,7 +366,7 @@ func parseMaxReloads(p *parser, s *stmt) {
 	switch {
 	case !ok:
 	case n < 0:
-		p.alert(s, 1, codeInvalidValue, "'%s' expects a positive value or zero.", s.keyword())
+		p.alert(s, 1, codeInvalidValue, "'%s' : invalid value %d, must be >= 0", s.keyword(), n)
 	default:
 		p.cfg.Global.MaxReloads = n
 	}

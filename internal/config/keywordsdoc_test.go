@@ -64,8 +64,8 @@ var withoutEffect = map[string][]string{
 
 // keywordRemarks are what a class alone does not say.
 var keywordRemarks = map[string]string{
-	"global stats":         "`socket`, `timeout`, `maxconn`",
-	"global log":           "to UDP, UNIX datagram, `stdout`, `stderr`, `fd@`; not to rings or over TCP",
+	"global stats": "`socket`, `timeout`, `maxconn`",
+	"global log":   "to UDP, UNIX datagram, `stdout`, `stderr`, `fd@`; not to rings or over TCP",
 	"global harden.reject-privileged-ports.tcp": "`off` is accepted",
 	"proxy mode":                        "`tcp`; a section in `mode http` is refused",
 	"proxy use_backend":                 "one, without condition and with a plain name",

@@ -118,7 +118,9 @@ func (m *Master) loaded(w *worker) {
 			return
 		}
 	}
-	if !m.stopped {
+	if m.stopped {
+		process.Tell([]int{w.Pid}, m.stopBy)
+	} else {
 		m.notify("READY=1", fmt.Sprintf("MAINPID=%d", m.state.Pid), "STATUS=Ready.")
 	}
 	m.answerWaiting(true)
@@ -136,7 +138,9 @@ func (m *Master) loadFailed(status int) {
 	m.state.Hard = false
 	m.opt.Logs.Stop()
 	if len(m.state.Workers) == 0 {
-		m.code = max(status, failure)
+		if !m.stopped {
+			m.code = max(status, failure)
+		}
 		m.over = true
 	}
 	if !m.stopped && !m.first {
@@ -180,9 +184,7 @@ func (m *Master) lost(w *worker) {
 // crash ends every worker, and with the last one the master, with this exit code.
 func (m *Master) crash(status int) {
 	m.code = status
-	m.stopped = true
-	m.answerWaiting(false)
-	m.tell(syscall.SIGTERM)
+	m.end(syscall.SIGTERM)
 }
 
 // release forgets a worker that has ended and returns its status: the exit code, or 128 and the signal.
@@ -235,9 +237,18 @@ func (m *Master) reload(hard bool) {
 // next lets the program on disk go on. It returns only with an error, and all goes on as before.
 func (m *Master) next() (err error) {
 	if m.state.Sockets, err = m.api.Sockets(); err == nil {
-		m.signals.Defer()
+		left := m.signals.Defer()
+		for _, request := range left {
+			m.state.Signals = append(m.state.Signals, int(request.Signal))
+		}
 		err = m.replace(m.opt.Program, nil)
 		m.signals = process.WatchMaster()
+		m.state.Signals = nil
+		defer func() {
+			for _, request := range left {
+				m.obey(request)
+			}
+		}()
 	}
 	for _, fd := range m.state.Sockets {
 		_ = syscall.Close(fd) // these are copies

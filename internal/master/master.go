@@ -33,6 +33,7 @@ import (
 
 // Options say what a master keeps and how it shows itself. All functions but Settings are called from one goroutine.
 type Options struct {
+	Name    string   // of the program in messages
 	Program string   // path of the program for a reload, as the command line named it
 	Own     string   // path of the program that runs
 	Args    []string // of the command line, with the program's name
@@ -75,11 +76,12 @@ type Master struct {
 	state    state
 	first    bool // no worker has served yet
 
-	loading *worker // also in state.Workers; nil when no start is under way
-	again   bool    // a reload was asked for meanwhile
-	hard    bool    // and a hard one
-	stopped bool    // no reload any more
-	code    int     // of the first worker that failed
+	loading *worker        // also in state.Workers; nil when no start is under way
+	again   bool           // a reload was asked for meanwhile
+	hard    bool           // and a hard one
+	stopped bool           // no reload any more
+	stopBy  syscall.Signal // what the workers were stopped by
+	code    int            // of the first worker that failed
 	over    bool
 
 	signals *process.Signals
@@ -124,6 +126,7 @@ func Run(opt Options) int {
 		return 1
 	}
 	m.state = *s
+	m.state.Signals = nil
 	m.first = len(s.Workers) == 0
 	m.opt.Environ = withoutState(opt.Environ)
 	os.Unsetenv(stateVariable)
@@ -139,7 +142,7 @@ func Run(opt Options) int {
 	}
 	if path := m.settings.PIDFile; path != "" {
 		if err := process.WritePIDFile(path, os.Getpid()); err != nil {
-			opt.Report.Alertf("[%s.main()] Cannot create pidfile %s : %v", opt.Args[0], path, err)
+			opt.Report.Alertf("[%s.main()] Cannot create pidfile %s : %v", opt.Name, path, err)
 			if m.first {
 				return 1
 			}
@@ -147,6 +150,9 @@ func Run(opt Options) int {
 	}
 	m.api.Serve()
 	m.load()
+	for _, sig := range s.Signals {
+		m.obey(process.MasterRequest(syscall.Signal(sig)))
+	}
 	for !m.over {
 		select {
 		case request := <-m.signals.C:
@@ -226,7 +232,12 @@ func (m *Master) tell(sig syscall.Signal) {
 func (m *Master) stop(sig syscall.Signal) {
 	m.notify("STOPPING=1")
 	m.opt.Report.Warningf("Exiting Master process...")
-	m.stopped = true
+	m.end(sig)
+}
+
+// end tells all workers to end. One that starts may not hear it yet, and is told again.
+func (m *Master) end(sig syscall.Signal) {
+	m.stopped, m.stopBy = true, sig
 	m.answerWaiting(false)
 	m.tell(sig)
 }

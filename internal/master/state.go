@@ -32,11 +32,12 @@ type state struct {
 	Pid     int       `json:"pid"` // of the master; whoever else finds the state has no use for it
 	Started time.Time `json:"started"`
 	Reloads int       `json:"reloads"`
-	Failed  int       `json:"failed"` // reloads since the last that went well
-	Hard    bool      `json:"hard"`   // the reload under way terminates the old workers
+	Failed  int       `json:"failed"`  // reloads since the last that went well
+	Hard    bool      `json:"hard"`    // the reload under way terminates the old workers
 	Workers []*worker `json:"workers"` // the newest first
 	Sockets []int     `json:"sockets"` // of the command line
 	Waiting []int     `json:"waiting"` // clients that wait for the outcome of the reload
+	Signals []int     `json:"signals"` // that came before the change of program and were not obeyed yet
 }
 
 func (s *state) encode() (string, error) {

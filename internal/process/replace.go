@@ -10,25 +10,32 @@ import (
 )
 
 // A master process obeys a reload by starting its program anew under its own process id, so that a new
-// version on disk is what runs from then on. No signal may be lost on the way, and one that comes at a
-// wrong moment must not kill: exec gives every signal its default action. So the signals that a master obeys
-// are blocked in all threads of its program. The mask outlives exec, what comes meanwhile stays pending, and
-// os/signal unblocks on one thread of its own what is subscribed to. The first program of a master has no
-// such mask; it replaces itself at once, before it has done anything.
+// version on disk is what runs from then on. A signal that comes on the way must neither be lost nor do harm,
+// and exec gives every caught signal its default action, which is mostly to kill:
+//
+//	USR1, USR2, TTIN, TTOU   are blocked in all threads of a master. The mask outlives exec, what comes
+//	                         meanwhile stays pending, and os/signal unblocks on a thread of its own what is
+//	                         subscribed to.
+//	HUP                      the Go runtime lets no thread block it. It is ignored on the way: it asks for
+//	                         the reload that is being made, and nothing was read from disk yet.
+//	TERM, INT                neither can they be blocked. They kill on the way, and the workers, who see
+//	                         their master gone, end too: that is what was asked for.
+//	QUIT                     is ignored in a master always.
+//
+// What arrived before and was not obeyed yet goes over in the master's state (Signals.Defer). The first program
+// of a master has no such mask; it replaces itself at once, before it has done anything.
 
-// masterSignals are blocked while a program replaces itself, and in a master always.
-var masterSignals = []unix.Signal{
-	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTERM, unix.SIGTTIN, unix.SIGTTOU,
-}
+// blockedSignals are blocked while a program replaces itself, and in a master always.
+var blockedSignals = []unix.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGTTIN, unix.SIGTTOU}
 
 // Replace starts the program at path in the place of this one, with the same process id and the same
 // children. args begin with the program's name. The descriptors of keep stay open, with the standard
-// ones and those that were inherited; all others that this program opened are closed. The signals of a
-// master wait until the new program watches them. Replace returns only when it failed; all is as before then.
+// ones and those that were inherited; all others that this program opened are closed. Replace returns only
+// when it failed; all is as before then.
 func Replace(path string, args, env []string, keep []int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	blocked, before := signalSet(masterSignals), unix.Sigset_t{}
+	blocked, before := signalSet(blockedSignals), unix.Sigset_t{}
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, &before); err != nil {
 		return fmt.Errorf("block signals: %w", err)
 	}

@@ -44,7 +44,7 @@ var events = map[unix.Signal]Event{
 	unix.SIGQUIT: Collect,
 }
 
-// masterEvents are what the signals mean to a master. It has no state of servers and little memory.
+// masterEvents are what the signals mean to a master.
 var masterEvents = map[unix.Signal]Event{
 	unix.SIGTERM: Terminate,
 	unix.SIGINT:  Terminate,
@@ -53,7 +53,6 @@ var masterEvents = map[unix.Signal]Event{
 	unix.SIGTTIN: Resume,
 	unix.SIGHUP:  Reload,
 	unix.SIGUSR2: Reload,
-	unix.SIGQUIT: Collect,
 }
 
 // Signals is the subscription of a process to its signals.
@@ -63,7 +62,7 @@ type Signals struct {
 	arrived chan os.Signal
 	done    chan struct{}
 	ended   chan struct{}
-	pending []unix.Signal // taken by forward and by nobody behind it; valid once ended is closed
+	pending []Request // taken by forward and by nobody behind it; valid once ended is closed
 }
 
 // Watch takes over the signals of the process: they arrive as requests on C, in their order, instead
@@ -74,9 +73,9 @@ func Watch() *Signals {
 	return watch(events)
 }
 
-// WatchMaster is Watch for a master process, for which SIGHUP and SIGUSR2 are requests to reload.
+// WatchMaster is Watch for a master process, for which SIGHUP and SIGUSR2 are requests to reload. SIGQUIT is ignored.
 func WatchMaster() *Signals {
-	signal.Ignore(unix.SIGPIPE)
+	signal.Ignore(unix.SIGPIPE, unix.SIGQUIT)
 	return watch(masterEvents)
 }
 
@@ -104,11 +103,12 @@ func (s *Signals) forward(out chan<- Request) {
 			if !ok {
 				continue
 			}
+			request := Request{Event: s.events[sig], Signal: sig}
 			select {
 			case <-s.done:
-				s.pending = append(s.pending, sig)
+				s.pending = append(s.pending, request)
 				return
-			case out <- Request{Event: s.events[sig], Signal: sig}:
+			case out <- request:
 			}
 		}
 	}
@@ -120,25 +120,28 @@ func (s *Signals) Stop() {
 	close(s.done)
 }
 
-// Defer is Stop for a program that Replace started: the signals that came and that nobody has taken
-// from C are sent again. They wait, blocked, for the next subscription, be it another program's.
-func (s *Signals) Defer() {
+// Defer ends the subscription of a master whose program is to be replaced, and returns the requests that
+// arrived and that nobody has taken from C. What comes later waits for the next subscription, be it another
+// program's, or does what Replace's file says.
+func (s *Signals) Defer() []Request {
+	signal.Ignore(unix.SIGHUP)
 	s.Stop()
 	<-s.ended
-	for _, sig := range s.pending {
-		_ = unix.Kill(unix.Getpid(), sig) // it is allowed to signal oneself
-	}
+	left := s.pending
 	for {
 		select {
 		case got := <-s.arrived:
 			if sig, ok := got.(unix.Signal); ok {
-				_ = unix.Kill(unix.Getpid(), sig)
+				left = append(left, MasterRequest(sig))
 			}
 		default:
-			return
+			return left
 		}
 	}
 }
+
+// MasterRequest is what a signal asks a master for.
+func MasterRequest(sig unix.Signal) Request { return Request{Event: masterEvents[sig], Signal: sig} }
 
 // DieBy ends the process by sig, so that the parent's wait status tells it apart from an exit. The
 // signal gets its default action back first. Should it not kill, the exit code names it as a shell does.

@@ -54,7 +54,7 @@ func init() {
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
 		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: levelOperator, run: (*session).showEnv},
-		{words: []string{"show", "proc"}, usage: "show proc [debug]", help: "show the master and its workers", level: levelOperator, run: (*session).showProc},
+		{words: []string{"show", "proc"}, usage: "show proc [debug]", help: "show the master and its workers", run: (*session).showProc},
 		{words: []string{"show", "startup-logs"}, usage: "show startup-logs", help: "show the messages of the last start or reload", run: (*session).showStartupLogs},
 		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
 		{words: []string{"user"}, usage: "user", help: "lower the level of this session to user", run: (*session).user},
@@ -74,8 +74,8 @@ func (s *Server) Attend(conn net.Conn, allowed byte) {
 	go client.talk(conn)
 }
 
-// direct obeys a command, or passes it on to the worker that it is for. answered says that the empty line
-// behind the answer is there already.
+// direct obeys a command, or passes it on to the worker that it is for. answered says that no empty line is
+// to follow: the worker has sent it, or the command only changed the session and has no answer.
 func (s *session) direct(text string) (answered bool) {
 	target, stream := s.target, false
 	text = trimBlanks(text)
@@ -94,7 +94,7 @@ func (s *session) direct(text string) (answered bool) {
 		}
 		if rest == "" && !stream {
 			s.target = target
-			return false
+			return true
 		}
 		text = rest
 	}
@@ -106,8 +106,9 @@ func (s *session) direct(text string) (answered bool) {
 	case target != 0 && len(words) > 0 && !slices.Contains(ownCommands, words[0]):
 		return s.forward(target, text)
 	}
+	before := s.answer.Len()
 	s.obey(words)
-	return false
+	return len(words) > 0 && slices.Contains(ownCommands, words[0]) && s.answer.Len() == before
 }
 
 // find returns the process that a prefix names: 0 is the master.
