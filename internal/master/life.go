@@ -242,7 +242,7 @@ func (m *Master) next() (err error) {
 			m.state.Signals = append(m.state.Signals, int(request.Signal))
 		}
 		err = m.replace(m.opt.Program, nil)
-		m.signals = process.WatchMaster()
+		m.signals = m.signals.Again()
 		m.state.Signals = nil
 		defer func() {
 			for _, request := range left {

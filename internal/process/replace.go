@@ -40,6 +40,11 @@ func Replace(path string, args, env []string, keep []int) error {
 		return fmt.Errorf("block signals: %w", err)
 	}
 	defer restoreMask(&before)
+	hangup, err := ignore(unix.SIGHUP)
+	if err != nil {
+		return fmt.Errorf("ignore SIGHUP: %w", err)
+	}
+	defer func() { _ = act(unix.SIGHUP, &hangup, nil) }() // as it was
 	for _, fd := range keep {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
 			return fmt.Errorf("pass descriptor %d: %w", fd, err)

@@ -62,7 +62,8 @@ type Signals struct {
 	arrived chan os.Signal
 	done    chan struct{}
 	ended   chan struct{}
-	pending []Request // taken by forward and by nobody behind it; valid once ended is closed
+	late    chan os.Signal // after Defer
+	pending []Request      // taken by forward and by nobody behind it; valid once ended is closed
 }
 
 // Watch takes over the signals of the process: they arrive as requests on C, in their order, instead
@@ -121,10 +122,11 @@ func (s *Signals) Stop() {
 }
 
 // Defer ends the subscription of a master whose program is to be replaced, and returns the requests that
-// arrived and that nobody has taken from C. What comes later waits for the next subscription, be it another
-// program's, or does what Replace's file says.
+// arrived and that nobody has taken from C. What comes later waits for the next program, or does what Replace's
+// file says. When there is no next program, Again goes on.
 func (s *Signals) Defer() []Request {
-	signal.Ignore(unix.SIGHUP)
+	s.late = make(chan os.Signal, 1)
+	signal.Notify(s.late, unix.SIGHUP) // that nobody wants it would kill
 	s.Stop()
 	<-s.ended
 	left := s.pending
@@ -138,6 +140,13 @@ func (s *Signals) Defer() []Request {
 			return left
 		}
 	}
+}
+
+// Again is a new subscription of a master after Defer.
+func (s *Signals) Again() *Signals {
+	again := WatchMaster()
+	signal.Stop(s.late)
+	return again
 }
 
 // MasterRequest is what a signal asks a master for.
