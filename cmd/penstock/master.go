@@ -34,7 +34,7 @@ func (env *environment) becomeMaster(s settings, dir string, background *process
 // continueMaster is the life of the master until the next reload or its end.
 func (env *environment) continueMaster(s settings, dir string, background *process.BackgroundProcess) error {
 	logs := &master.Logs{}
-	env.stderr = io.MultiWriter(env.stderr, logs)
+	env.stderr = io.MultiWriter(logs, env.stderr)
 	report := env.reporter(s)
 	opt, err := env.masterOptions(s, dir, report)
 	if err != nil {

@@ -41,7 +41,7 @@ func (env *environment) run(s settings) error {
 		return exitCode(exitFailure)
 	}
 	if worker != nil {
-		env.stderr = io.MultiWriter(env.stderr, worker)
+		env.stderr = io.MultiWriter(worker, env.stderr)
 	}
 	report := env.reporter(s)
 	background, err := process.Background()
