@@ -360,11 +360,20 @@ func TestMasterRunsTheNewProgram(t *testing.T) {
 	if p, err := parseProc(m.command("show proc")); err != nil || p.reloads != 1 || p.failed != 1 || p.workers[0] != worker {
 		t.Errorf("%+v, %v, before the worker was %d", p, err, worker)
 	}
+	m.Signal(t, syscall.SIGHUP)
+	testutil.Eventually(t, "it tries again", func() bool { return strings.Count(m.Stderr.String(), "Failed to reexecute") == 2 })
 	install()
 	mustMatch(t, "the answer", m.command("reload"), `^Success=1\n`)
 	if p, err := parseProc(m.command("show proc")); err != nil || p.reloads != 2 || p.failed != 0 || p.workers[0] == worker {
 		t.Errorf("%+v, %v, before the worker was %d", p, err, worker)
 	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	m.Signal(t, syscall.SIGUSR2)
+	m.Stderr.Wait(t, `(?s)(Failed to reexecute.*){3}`)
+	m.Signal(t, syscall.SIGTERM)
+	m.WaitCode(t, 0)
 }
 
 // Whatever comes while the master replaces its program is obeyed behind it.
@@ -380,6 +389,25 @@ func TestMasterLosesNoSignal(t *testing.T) {
 		}
 		m.Signal(t, syscall.SIGUSR1)
 		m.WaitCode(t, 0)
+	}
+}
+
+// A stop ends all processes, also at the moment when the program changes and the signal cannot be caught.
+func TestMasterEndsWhileReloading(t *testing.T) {
+	for range 8 {
+		m := startMaster(t, newSetup(t, ""))
+		m.Signal(t, syscall.SIGHUP)
+		m.Signal(t, syscall.SIGTERM)
+		if status := m.Wait(t).Sys().(syscall.WaitStatus); status.ExitStatus() != 0 && status.Signal() != syscall.SIGTERM {
+			t.Errorf("ended with %v", m.Wait(t))
+		}
+		for _, match := range regexp.MustCompile(`Initializing new worker \((\d+)\)`).FindAllStringSubmatch(m.Stderr.String(), -1) {
+			worker, err := strconv.Atoi(match[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			testutil.Eventually(t, "the worker ends", func() bool { return gone(worker) })
+		}
 	}
 }
 

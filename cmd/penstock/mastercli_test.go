@@ -180,6 +180,28 @@ func TestMasterTellsServiceManager(t *testing.T) {
 	p.WaitCode(t, 0)
 }
 
+// What the unit file runs is a command line of this program.
+func TestServiceFile(t *testing.T) {
+	text, err := os.ReadFile("../../examples/penstock.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for line := range strings.Lines(string(text)) {
+		_, command, isExec := strings.Cut(strings.TrimSpace(line), "=/usr/sbin/penstock ")
+		if !isExec || strings.HasPrefix(line, "#") {
+			continue
+		}
+		found++
+		if words, err := normalise(strings.Fields(strings.ReplaceAll(command, "$OPTIONS", "-S /run/m"))); err != nil || parse(words) != nil {
+			t.Errorf("%s: %v, %v", line, err, words)
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d commands", found)
+	}
+}
+
 func TestMasterQuiet(t *testing.T) {
 	s := newSetup(t, "")
 	m := &mastered{setup: s, tb: t, cli: filepath.Join(s.dir, "master")}

@@ -164,10 +164,13 @@ func (m *Master) lost(w *worker) {
 			complain = report.Alertf
 		}
 		complain("Current worker (%d) exited with code %d (%s)", w.Pid, status, describe(status))
-		if !orderly && m.code < 0 {
+		if orderly || m.loading != nil {
+			break // there is another one soon
+		}
+		if m.code < 0 {
 			m.code = status
 		}
-		if !orderly && status != 128+int(syscall.SIGINT) && !m.stopped {
+		if status != 128+int(syscall.SIGINT) && !m.stopped {
 			report.Warningf("A worker process died unexpectedly, which only a mistake in the program can explain. Please report it, with its messages.")
 			if !m.settings.NoExitOnFailure {
 				report.Alertf("exit-on-failure: killing every processes with SIGTERM")

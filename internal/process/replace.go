@@ -18,8 +18,10 @@ import (
 //	                         subscribed to.
 //	HUP                      the Go runtime lets no thread block it. It is ignored on the way: it asks for
 //	                         the reload that is being made, and nothing was read from disk yet.
-//	TERM, INT                neither can they be blocked. They kill on the way, and the workers, who see
-//	                         their master gone, end too: that is what was asked for.
+//	TERM, INT                neither can they be blocked. They have their default action on the way and
+//	                         kill, and the workers, who see their master gone, end too: that is what was
+//	                         asked for. A handler that still runs when exec ends its thread would swallow
+//	                         one, so all handlers are waited for.
 //	QUIT                     is ignored in a master always.
 //
 // What arrived before and was not obeyed yet goes over in the master's state (Signals.Defer). The first program
@@ -40,11 +42,8 @@ func Replace(path string, args, env []string, keep []int) error {
 		return fmt.Errorf("block signals: %w", err)
 	}
 	defer restoreMask(&before)
-	hangup, err := ignore(unix.SIGHUP)
-	if err != nil {
-		return fmt.Errorf("ignore SIGHUP: %w", err)
-	}
-	defer func() { _ = act(unix.SIGHUP, &hangup, nil) }() // as it was
+	hangup := act(unix.SIGHUP, actIgnore)
+	defer act(unix.SIGHUP, hangup) // as it was
 	for _, fd := range keep {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
 			return fmt.Errorf("pass descriptor %d: %w", fd, err)

@@ -62,8 +62,8 @@ type Signals struct {
 	arrived chan os.Signal
 	done    chan struct{}
 	ended   chan struct{}
-	late    chan os.Signal // after Defer
-	pending []Request      // taken by forward and by nobody behind it; valid once ended is closed
+	before  map[unix.Signal]sigaction // what Defer changed
+	pending []Request                 // taken by forward and by nobody behind it; valid once ended is closed
 }
 
 // Watch takes over the signals of the process: they arrive as requests on C, in their order, instead
@@ -125,8 +125,13 @@ func (s *Signals) Stop() {
 // arrived and that nobody has taken from C. What comes later waits for the next program, or does what Replace's
 // file says. When there is no next program, Again goes on.
 func (s *Signals) Defer() []Request {
-	s.late = make(chan os.Signal, 1)
-	signal.Notify(s.late, unix.SIGHUP) // that nobody wants it would kill
+	s.before = map[unix.Signal]sigaction{unix.SIGHUP: act(unix.SIGHUP, actIgnore)}
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT} {
+		if !signal.Ignored(sig) {
+			s.before[sig] = act(sig, actDefault)
+		}
+	}
+	_ = finishHandlers() // what it misses is lost in the worst case
 	s.Stop()
 	<-s.ended
 	left := s.pending
@@ -145,7 +150,9 @@ func (s *Signals) Defer() []Request {
 // Again is a new subscription of a master after Defer.
 func (s *Signals) Again() *Signals {
 	again := WatchMaster()
-	signal.Stop(s.late)
+	for sig, action := range s.before {
+		act(sig, action)
+	}
 	return again
 }
 
