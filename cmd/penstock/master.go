@@ -37,7 +37,7 @@ func (env *environment) continueMaster(s settings, dir string, background *proce
 	env.stderr = io.MultiWriter(logs, env.stderr)
 	report := env.reporter(s)
 	opt, err := env.masterOptions(s, dir, report)
-	if err != nil {
+	if err != nil && opt.Program == "" {
 		return err
 	}
 	opt.Logs = logs
@@ -59,7 +59,8 @@ func (env *environment) continueMaster(s settings, dir string, background *proce
 	return nil
 }
 
-// masterOptions are what the master needs in each of its lives.
+// masterOptions are what the master needs in each of its lives. With an error they lack the command line, which
+// a master that has workers can live without, or are empty.
 func (env *environment) masterOptions(s settings, dir string, report *config.Reporter) (master.Options, error) {
 	own, err := os.Executable()
 	if err != nil {
@@ -82,6 +83,7 @@ func (env *environment) masterOptions(s settings, dir string, report *config.Rep
 		bind, err := config.ParseMasterCLI(text, env.lookup)
 		if err != nil {
 			report.Alertf("%v", err)
+			opt.CLI = nil
 			return opt, exitCode(exitFailure)
 		}
 		opt.CLI = append(opt.CLI, bind)

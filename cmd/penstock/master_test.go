@@ -174,7 +174,7 @@ func TestMasterReloads(t *testing.T) {
 		func() { m.Signal(t, syscall.SIGUSR2) },
 		func() { m.Signal(t, syscall.SIGHUP) },
 		func() {
-			mustMatch(t, "the answer", m.command("reload"), `^Success=1\n--\n\[NOTICE\] .* : Initializing new worker \(\d+\)\n\[NOTICE\] .* : Loading success\.\n\n$`)
+			mustMatch(t, "the answer", m.command("reload"), `(?s)^Success=1\n--\n\[NOTICE\] .* : Initializing new worker \(\d+\)\n.* : Loading success\.\n\n$`)
 		},
 		func() { mustMatch(t, "the answer", m.command("@master hard-reload"), `^Success=1\n--\n`) },
 	} {

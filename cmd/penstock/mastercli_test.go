@@ -216,6 +216,25 @@ func TestMasterQuiet(t *testing.T) {
 	}
 }
 
+// The worker gives up what it does not need, and the master keeps what the next worker needs.
+func TestMasterKeepsPrivileges(t *testing.T) {
+	testutil.NeedRoot(t)
+	m := startMaster(t, newSetup(t, "    uid 65534\n    gid 65534\n    chroot auto\n"))
+	for reload := range 2 {
+		p := m.settle(reload, 0)
+		for pid, want := range map[int]string{m.Pid: "0", p.workers[0]: "65534"} {
+			for _, ids := range testutil.TaskStatus(t, pid, "Uid") {
+				if strings.Fields(ids)[0] != want {
+					t.Errorf("process %d has the ids %s, want %s", pid, ids, want)
+				}
+			}
+		}
+		mustMatch(t, "the answer", m.command("@1 show info"), fmt.Sprintf(`\nPid: %d\n`, p.workers[0]))
+		m.Signal(t, syscall.SIGUSR2)
+	}
+	m.settle(2, 0)
+}
+
 // The master's directory is that of its start, whatever -C says to the worker.
 func TestMasterDirectory(t *testing.T) {
 	s := newSetup(t, "")

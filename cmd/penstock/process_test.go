@@ -266,7 +266,7 @@ func TestStartFails(t *testing.T) {
 		{"stats socket", "    stats socket " + taken.Addr().String() + "\n", `(?s)\[ALERT\] .*cannot bind socket \(Address already in use\) for \[127.*Some protocols failed to start`, nil},
 		{"descriptors", "    ulimit-n 99\n", `\[ALERT\] .*FD limit \(99\) too low for maxconn=100/maxsock=\d+\.`, nil},
 		{"impossible descriptors", "    ulimit-n 2000000000\n", `\[ALERT\] .*Cannot raise FD limit to 2000000000, limit is \d+\.`, nil},
-		{"warnings", "", `(?s)\[WARNING\] .*zero-warning`, []string{"-dW", "-4"}},
+		{"warnings", "", `(?s)\[WARNING\] .*'-S' has no effect without a master.*zero-warning`, []string{"-dW", "-S", "/nonexistent/m"}},
 	} {
 		s := newSetup(t, test.global)
 		_, stderr := testutil.Run(t, 1, program(append(test.args, "-f", s.cfg)...))

@@ -31,7 +31,7 @@ import (
 // While one reload is under way others wait, as one. Each reload starts the program anew: what it reads
 // from disk, itself and the configuration, is what is there then.
 
-// Options say what a master keeps and how it shows itself. All functions but Settings are called from one goroutine.
+// Options say what a master keeps and how it shows itself. Its functions are called by the goroutine of Run.
 type Options struct {
 	Name    string   // of the program in messages
 	Program string   // path of the program for a reload, as the command line named it
@@ -140,13 +140,8 @@ func Run(opt Options) int {
 	for _, w := range m.state.Workers {
 		m.observe(w)
 	}
-	if path := m.settings.PIDFile; path != "" {
-		if err := process.WritePIDFile(path, os.Getpid()); err != nil {
-			opt.Report.Alertf("[%s.main()] Cannot create pidfile %s : %v", opt.Name, path, err)
-			if m.first {
-				return 1
-			}
-		}
+	if !m.writePIDFile() && m.first {
+		return 1
 	}
 	m.api.Serve()
 	m.load()
@@ -186,13 +181,30 @@ func (m *Master) open() bool {
 		Sockets: m.state.Sockets,
 	})
 	m.state.Sockets = nil
-	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			report.Alertf("%s", line)
-		}
-		report.Alertf("Can't create the master's CLI.")
+	if err == nil {
+		return true
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		report.Alertf("%s", line)
+	}
+	report.Alertf("Can't create the master's CLI.")
+	if !m.first { // the workers are worth more
+		m.api, err = runtimeapi.Listen(nil, runtimeapi.Options{Version: m.opt.Version})
+	}
+	return err == nil
+}
+
+// writePIDFile writes the file once for each name that the configuration gives it.
+func (m *Master) writePIDFile() bool {
+	path := m.settings.PIDFile
+	if path == "" || path == m.state.PIDFile {
+		return true
+	}
+	if err := process.WritePIDFile(path, os.Getpid()); err != nil {
+		m.opt.Report.Alertf("[%s.main()] Cannot create pidfile %s : %v", m.opt.Name, path, err)
 		return false
 	}
+	m.state.PIDFile = path
 	return true
 }
 

@@ -34,6 +34,7 @@ type state struct {
 	Reloads int       `json:"reloads"`
 	Failed  int       `json:"failed"`  // reloads since the last that went well
 	Hard    bool      `json:"hard"`    // the reload under way terminates the old workers
+	PIDFile string    `json:"pidfile"` // that was written
 	Workers []*worker `json:"workers"` // the newest first
 	Sockets []int     `json:"sockets"` // of the command line
 	Waiting []int     `json:"waiting"` // clients that wait for the outcome of the reload

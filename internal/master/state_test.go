@@ -14,7 +14,7 @@ var sameState = cmp.Options{cmpopts.IgnoreUnexported(worker{}), cmpopts.EquateEm
 
 func TestStateSurvives(t *testing.T) {
 	want := state{
-		Pid: 42, Started: time.Unix(1700000000, 5).UTC(), Reloads: 3, Failed: 1, Hard: true,
+		Pid: 42, Started: time.Unix(1700000000, 5).UTC(), Reloads: 3, Failed: 1, Hard: true, PIDFile: "/run/p.pid",
 		Workers: []*worker{
 			{Pid: 50, Link: 9, Started: time.Unix(1700000100, 0).UTC(), Version: "3.4.0-x"},
 			{Pid: 49, Link: 7, Reloads: 2, Version: "with \"quotes\" = and \n lines", Former: true},
