@@ -277,6 +277,15 @@ func (b *balancer) serve() error {
 			hardStop = time.After(after)
 		}
 	}
+	finish := func() {
+		b.stopping = true
+		if grace := b.cfg.Global.Grace; grace > 0 {
+			b.event(logging.LevelWarning, "Scheduling a soft-stop in %d ms.", grace.Milliseconds())
+			graceOver = time.After(grace)
+			return
+		}
+		softStop()
+	}
 	for {
 		select {
 		case request := <-b.signals.C:
@@ -287,14 +296,8 @@ func (b *balancer) serve() error {
 				if b.stopping {
 					break
 				}
-				b.stopping = true
 				b.tell("STOPPING=1")
-				if grace := b.cfg.Global.Grace; grace > 0 {
-					b.event(logging.LevelWarning, "Scheduling a soft-stop in %d ms.", grace.Milliseconds())
-					graceOver = time.After(grace)
-					break
-				}
-				softStop()
+				finish()
 			case process.Pause:
 				b.engine.Pause()
 			case process.Resume:
@@ -307,8 +310,7 @@ func (b *balancer) serve() error {
 		case <-succeeded:
 			succeeded = nil // the successor speaks to the service manager from now on
 			if !b.stopping {
-				b.stopping = true
-				softStop()
+				finish()
 			}
 		case <-graceOver:
 			softStop()

@@ -158,7 +158,7 @@ func TestSocketsGoOn(t *testing.T) {
 	if opt.Sockets, err = first.Keep(); err != nil || len(opt.Sockets) != 2 {
 		t.Fatalf("%v, %v", opt.Sockets, err)
 	}
-	surplus, err := syscall.Dup(opt.Sockets[0])
+	surplus, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
