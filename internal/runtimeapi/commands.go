@@ -15,7 +15,7 @@ type command struct {
 	words []string
 	usage string
 	help  string
-	level level
+	level Level
 	run   func(s *session, args []string)
 }
 
@@ -32,7 +32,7 @@ func init() {
 		{words: []string{"set", "timeout"}, usage: "set timeout cli <delay>", help: "change the time that this session may idle", run: (*session).setTimeout},
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
-		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: levelOperator, run: (*session).showEnv},
+		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
 		{words: []string{"show", "info"}, usage: "show info", help: "show the state of the process", run: (*session).showInfo},
 		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
 		{words: []string{"user"}, usage: "user", help: "lower the level of this session to user", run: (*session).user},
@@ -45,23 +45,15 @@ func init() {
 // general is the number of commands at the end of the table that every list shows.
 const general = 3
 
-// commands is the table of the server.
-func (s *Server) commands() []command {
-	if s.opt.Master != nil {
-		return masterCommands
-	}
-	return commands
-}
-
-// find returns the command that the words begin with, and the words that are left.
-func find(table []command, words []string) (*command, []string) {
+// find returns the command of most words that the words begin with, and the words that are left.
+func find(table []command, words []string) (best *command, left []string) {
 	for i := range table {
 		c := &table[i]
-		if len(words) >= len(c.words) && slices.Equal(c.words, words[:len(c.words)]) {
-			return c, words[len(c.words):]
+		if len(words) >= len(c.words) && slices.Equal(c.words, words[:len(c.words)]) && (best == nil || len(c.words) > len(best.words)) {
+			best, left = c, words[len(c.words):]
 		}
 	}
-	return nil, nil
+	return best, left
 }
 
 func (s *session) echo(args []string) { s.reply(strings.Join(args, " ")) }
@@ -81,9 +73,9 @@ func (s *session) getSockets([]string) {
 	}
 }
 
-func (s *session) user([]string) { s.level = levelUser }
+func (s *session) user([]string) { s.level = LevelUser }
 
-func (s *session) operator([]string) { s.level = min(s.level, levelOperator) }
+func (s *session) operator([]string) { s.level = min(s.level, LevelOperator) }
 
 func (s *session) showLevel([]string) { s.reply(s.level.String()) }
 
@@ -208,7 +200,7 @@ func (s *session) nearest(words []string) []*command {
 		distance int
 	}
 	var found []candidate
-	table := s.server.commands()
+	table := s.server.table
 	for i := range table[:len(table)-general] {
 		c := &table[i]
 		if c.level > s.level || c.usage == "" {
@@ -258,7 +250,7 @@ func editDistance(a, b string) int {
 
 // list prints the commands of the session's level that show accepts, and the general ones.
 func (s *session) list(show func(*command) bool) {
-	table := s.server.commands()
+	table := s.server.table
 	for i := range table {
 		c := &table[i]
 		if c.level <= s.level && c.usage != "" && (i >= len(table)-general || show(c)) {

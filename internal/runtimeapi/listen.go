@@ -26,7 +26,7 @@ type endpoint struct {
 	addr        *config.Address // of the line
 	listener    net.Listener
 	name        string // as the line writes it, for show cli sockets
-	level       level
+	level       Level
 	severity    severityForm
 	exposing    bool   // its clients may have the listening sockets
 	device      string // interface that it is bound to

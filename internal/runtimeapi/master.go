@@ -48,12 +48,12 @@ func init() {
 		{words: []string{"@<relative pid>"}, usage: "@<relative pid>", help: "send a command to the current worker: @1"},
 		{words: []string{"@master"}, usage: "@master", help: "send a command to the master"},
 		{words: []string{"echo"}, usage: "echo <text>", help: "print the text", run: (*session).echo},
-		{words: []string{"hard-reload"}, usage: "hard-reload", help: "start a new worker and terminate the old ones", level: levelOperator, run: func(s *session, _ []string) { s.reload(true) }},
+		{words: []string{"hard-reload"}, usage: "hard-reload", help: "start a new worker and terminate the old ones", level: LevelOperator, run: func(s *session, _ []string) { s.reload(true) }},
 		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", run: (*session).operator},
-		{words: []string{"reload"}, usage: "reload", help: "start a new worker and let the old one finish", level: levelOperator, run: func(s *session, _ []string) { s.reload(false) }},
+		{words: []string{"reload"}, usage: "reload", help: "start a new worker and let the old one finish", level: LevelOperator, run: func(s *session, _ []string) { s.reload(false) }},
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
-		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: levelOperator, run: (*session).showEnv},
+		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
 		{words: []string{"show", "proc"}, usage: "show proc [debug]", help: "show the master and its workers", run: (*session).showProc},
 		{words: []string{"show", "startup-logs"}, usage: "show startup-logs", help: "show the messages of the last start or reload", run: (*session).showStartupLogs},
 		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
@@ -70,7 +70,7 @@ var ownCommands = []string{"operator", "prompt", "quit", "user"}
 // Attend serves one connection that a master accepted for this server, in its own goroutine. Closing the server
 // does not end it: a worker that finishes answers its master until the end.
 func (s *Server) Attend(conn net.Conn, allowed byte) {
-	client := &session{server: s, level: min(level(allowed), levelAdmin), timeout: s.opt.Timeout}
+	client := &session{server: s, level: min(Level(allowed), LevelAdmin), timeout: s.opt.Timeout}
 	go client.talk(conn)
 }
 

@@ -190,13 +190,13 @@ func FuzzMasterLine(f *testing.F) {
 	opt := testOptions
 	opt.Master = fakeMaster(f)
 	opt.Master.Connect = func(int, byte) (net.Conn, error) { return nil, errors.New("out of reach") }
-	server := &Server{opt: opt, started: time.Now()}
+	server := &Server{table: masterCommands, opt: opt, started: time.Now()}
 	own, theirs := mustPair(f)
 	f.Cleanup(func() { own.Close(); theirs.Close() })
 	f.Fuzz(func(t *testing.T, line string) {
-		s := &session{server: server, level: levelOperator, conn: own, interactive: true}
+		s := &session{server: server, level: LevelOperator, conn: own, interactive: true}
 		s.obeyLine(line)
-		if s.level > levelOperator || s.target != 0 && s.target != 50 && s.target != 49 {
+		if s.level > LevelOperator || s.target != 0 && s.target != 50 && s.target != 49 {
 			t.Errorf("%q: level %v, target %d", line, s.level, s.target)
 		}
 		if answer := s.answer.String(); answer != "" && !s.prompted && !strings.HasSuffix(answer, "\n") {

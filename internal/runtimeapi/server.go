@@ -19,6 +19,7 @@ type Options struct {
 	Timeout   time.Duration     // inactivity that ends a session; 0: 10 s
 	MaxConn   int               // sessions at once; 0: 10
 	LineLimit int               // bytes of one line; 0: 16384
+	Commands  []Command         // besides those that the server has itself
 
 	// PassSockets hands the listening sockets of the process to the client of a socket that exposes them. The
 	// connection stays the server's. Nil: there are none.
@@ -48,6 +49,7 @@ const (
 // Server listens on the stats sockets of a process.
 type Server struct {
 	opt       Options
+	table     []command
 	endpoints []*endpoint
 	started   time.Time
 	slots     chan struct{} // one token for each session
@@ -81,7 +83,11 @@ func Open(binds []*config.Bind, opt Options) (*Server, error) {
 	if opt.LineLimit <= 0 {
 		opt.LineLimit = defaultLineLimit
 	}
-	s := &Server{opt: opt, started: time.Now(), slots: make(chan struct{}, opt.MaxConn), stopped: make(chan struct{})}
+	own := commands
+	if opt.Master != nil {
+		own = masterCommands
+	}
+	s := &Server{opt: opt, table: withOthers(own, opt.Commands), started: time.Now(), slots: make(chan struct{}, opt.MaxConn), stopped: make(chan struct{})}
 	var failures []error
 	for _, b := range binds {
 		for i := range b.Addrs {

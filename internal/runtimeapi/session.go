@@ -16,7 +16,7 @@ import (
 type session struct {
 	server   *Server
 	exposing bool // the client may have the listening sockets
-	level    level
+	level    Level
 	severity severityForm
 	timeout  time.Duration
 
@@ -118,7 +118,7 @@ func (s *session) obey(words []string) {
 	if len(words) == 0 {
 		return
 	}
-	c, args := find(s.server.commands(), words)
+	c, args := find(s.server.table, words)
 	switch {
 	case c == nil, c.run == nil:
 		s.unknown(words)
