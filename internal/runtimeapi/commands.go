@@ -42,10 +42,18 @@ func init() {
 // general is the number of commands at the end of the table that every list shows.
 const general = 3
 
+// commands is the table of the server.
+func (s *Server) commands() []command {
+	if s.opt.Master != nil {
+		return masterCommands
+	}
+	return commands
+}
+
 // find returns the command that the words begin with, and the words that are left.
-func find(words []string) (*command, []string) {
-	for i := range commands {
-		c := &commands[i]
+func find(table []command, words []string) (*command, []string) {
+	for i := range table {
+		c := &table[i]
 		if len(words) >= len(c.words) && slices.Equal(c.words, words[:len(c.words)]) {
 			return c, words[len(c.words):]
 		}
@@ -134,7 +142,7 @@ func seconds(args []string) (time.Duration, bool) {
 func (s *session) prompt(args []string) {
 	if len(args) == 0 {
 		on := !s.prompted
-		s.prompted, s.interactive = on, on
+		s.prompted, s.interactive = on, on || s.server.opt.Master != nil
 		return
 	}
 	for _, arg := range args {
@@ -184,8 +192,9 @@ func (s *session) nearest(words []string) []*command {
 		distance int
 	}
 	var found []candidate
-	for i := range commands[:len(commands)-general] {
-		c := &commands[i]
+	table := s.server.commands()
+	for i := range table[:len(table)-general] {
+		c := &table[i]
 		if c.level > s.level {
 			continue
 		}
@@ -233,9 +242,10 @@ func editDistance(a, b string) int {
 
 // list prints the commands of the session's level that show accepts, and the general ones.
 func (s *session) list(show func(*command) bool) {
-	for i := range commands {
-		c := &commands[i]
-		if c.level <= s.level && (i >= len(commands)-general || show(c)) {
+	table := s.server.commands()
+	for i := range table {
+		c := &table[i]
+		if c.level <= s.level && (i >= len(table)-general || show(c)) {
 			s.reply(fmt.Sprintf("  %-40s: %s", c.usage, c.help))
 		}
 	}

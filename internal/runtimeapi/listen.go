@@ -14,6 +14,12 @@ import (
 	"github.com/penstock/penstock/netio"
 )
 
+// Name is the address of a stats socket as HAPROXY_CLI and show cli sockets write it.
+func Name(a *config.Address) string {
+	name, _, _, _ := describe(a) // the name does not depend on whether the address can be bound
+	return name
+}
+
 // endpoint is one listening socket with what its line says about its sessions.
 type endpoint struct {
 	listener    net.Listener
@@ -27,9 +33,22 @@ type endpoint struct {
 // backlog of a stats socket; few clients come at once.
 const backlog = 128
 
-// open opens one address of a stats socket line.
-func open(b *config.Bind, a *config.Address) (*endpoint, error) {
+// open opens one address of a stats socket line, or takes the next of the kept sockets for it.
+func (o *Options) open(b *config.Bind, a *config.Address) (*endpoint, error) {
 	e := &endpoint{level: levelOf(b.Level), severity: severityOf(b.SeverityOut), inherited: -1}
+	if len(o.Sockets) > 0 {
+		fd := o.Sockets[0]
+		o.Sockets = o.Sockets[1:]
+		var err error
+		if e.name, _, _, err = describe(a); err != nil {
+			netio.Close(fd)
+			return nil, err
+		}
+		if err = e.listen(fd); err != nil {
+			return nil, err
+		}
+		return e, nil
+	}
 	options := &netio.ListenOptions{
 		Backlog:   max(b.Backlog, backlog),
 		ReusePort: true,
@@ -44,6 +63,14 @@ func open(b *config.Bind, a *config.Address) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err = e.listen(fd); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// listen makes the listener of a descriptor, which it takes.
+func (e *endpoint) listen(fd int) (err error) {
 	file := os.NewFile(uintptr(fd), e.name)
 	e.listener, err = net.FileListener(file)
 	if closeErr := file.Close(); err == nil && closeErr != nil {
@@ -51,38 +78,65 @@ func open(b *config.Bind, a *config.Address) (*endpoint, error) {
 		err = closeErr
 	}
 	if err != nil {
-		return nil, fmt.Errorf("use socket %s: %w", e.name, err)
+		return fmt.Errorf("use socket %s: %w", e.name, err)
 	}
-	return e, nil
+	return nil
+}
+
+// copyDescriptor copies the descriptor of a listener or a connection, which goes on using its own.
+func copyDescriptor(of any) (int, error) {
+	holder, ok := of.(syscall.Conn)
+	if !ok {
+		return -1, errNoDescriptor
+	}
+	raw, err := holder.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	copied, errno := -1, netio.Errno(0)
+	if err = raw.Control(func(fd uintptr) { copied, errno = netio.Dup(int(fd)) }); err != nil {
+		return -1, err
+	}
+	if errno != 0 {
+		return -1, errno
+	}
+	return copied, nil
+}
+
+// describe returns the name of an address and its socket address, with the path when it is a file.
+func describe(a *config.Address) (name, path string, sa netio.Sockaddr, err error) {
+	switch a.Kind {
+	case config.AddrFD:
+		name = fmt.Sprintf("fd@%d", a.FD)
+	case config.AddrUnix:
+		name, path = "unix@"+a.Path, a.Path
+		sa, err = netio.SockaddrUnix(path)
+	case config.AddrAbstract:
+		name = "abns@" + a.Path
+		sa, err = netio.SockaddrAbstract(a.Path)
+	default:
+		ap := netip.AddrPortFrom(a.IP, uint16(a.Port))
+		name = "ipv4@" + ap.String()
+		if a.IP.Is6() {
+			name = fmt.Sprintf("ipv6@%s:%d", a.IP, a.Port)
+		}
+		sa = netio.SockaddrFrom(ap)
+	}
+	return name, path, sa, err
 }
 
 func (e *endpoint) bind(a *config.Address, options *netio.ListenOptions) (fd int, err error) {
+	var path string
 	var sa netio.Sockaddr
-	path := ""
-	switch a.Kind {
-	case config.AddrFD:
-		e.name = fmt.Sprintf("fd@%d", a.FD)
+	if e.name, path, sa, err = describe(a); err != nil {
+		return -1, err
+	}
+	if a.Kind == config.AddrFD {
 		e.inherited = a.FD
 		if fd, _, err = netio.Adopt(a.FD, options); err == nil {
 			e.inheritedID, err = socketID(a.FD)
 		}
 		return fd, err
-	case config.AddrUnix:
-		e.name, path = "unix@"+a.Path, a.Path
-		sa, err = netio.SockaddrUnix(path)
-	case config.AddrAbstract:
-		e.name = "abns@" + a.Path
-		sa, err = netio.SockaddrAbstract(a.Path)
-	default:
-		ap := netip.AddrPortFrom(a.IP, uint16(a.Port))
-		e.name = "ipv4@" + ap.String()
-		if a.IP.Is6() {
-			e.name = fmt.Sprintf("ipv6@%s:%d", a.IP, a.Port)
-		}
-		sa = netio.SockaddrFrom(ap)
-	}
-	if err != nil {
-		return -1, err
 	}
 	return netio.Listen(&sa, path, options)
 }

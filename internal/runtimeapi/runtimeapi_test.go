@@ -343,7 +343,11 @@ func TestSplitLine(t *testing.T) {
 		`set\	x`:            {{"set\tx"}},
 		`show version \  x`: {{"show", "version", " ", "x"}},
 	} {
-		if diff := cmp.Diff(want, splitLine(line)); diff != "" {
+		var got [][]string
+		for _, command := range splitLine(line) {
+			got = append(got, splitWords(command))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q: %s", line, diff)
 		}
 	}

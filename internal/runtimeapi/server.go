@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/stats"
+	"github.com/penstock/penstock/netio"
 )
 
 // Options say what a server answers, and how patiently.
@@ -18,6 +19,13 @@ type Options struct {
 	Timeout   time.Duration     // inactivity that ends a session; 0: 10 s
 	MaxConn   int               // sessions at once; 0: 10
 	LineLimit int               // bytes of one line; 0: 16384
+
+	// Master is set when this is the command line of a master. Its sessions are interactive from the
+	// start and may idle for ever.
+	Master *Master
+	// Sockets are listening descriptors that Server.Sockets returned in an earlier life of this process. They
+	// are used instead of opening the addresses, in their order, and belong to Listen.
+	Sockets []int
 }
 
 // The defaults of the configuration language.
@@ -41,7 +49,7 @@ type Server struct {
 // Listen opens every address of the binds. It accepts nothing yet. On error all is closed again; the
 // error joins a BindError for each address that failed.
 func Listen(binds []*config.Bind, opt Options) (*Server, error) {
-	if opt.Timeout <= 0 {
+	if opt.Timeout <= 0 && opt.Master == nil {
 		opt.Timeout = defaultTimeout
 	}
 	if opt.MaxConn <= 0 {
@@ -54,7 +62,7 @@ func Listen(binds []*config.Bind, opt Options) (*Server, error) {
 	var failures []error
 	for _, b := range binds {
 		for i := range b.Addrs {
-			e, err := open(b, &b.Addrs[i])
+			e, err := opt.open(b, &b.Addrs[i])
 			if err != nil {
 				failures = append(failures, bindError(b, &b.Addrs[i], err))
 				continue
@@ -62,6 +70,10 @@ func Listen(binds []*config.Bind, opt Options) (*Server, error) {
 			s.endpoints = append(s.endpoints, e)
 		}
 	}
+	for _, surplus := range opt.Sockets {
+		netio.Close(surplus)
+	}
+	s.opt.Sockets = nil
 	if len(failures) > 0 {
 		s.Close()
 		return nil, errors.Join(failures...)
@@ -109,6 +121,7 @@ func (s *Server) accept(e *endpoint) {
 		go func() {
 			defer func() { <-s.slots }()
 			client := &session{server: s, level: e.level, severity: e.severity, timeout: s.opt.Timeout}
+			client.interactive = s.opt.Master != nil
 			client.talk(conn)
 		}()
 	}
