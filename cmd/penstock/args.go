@@ -36,6 +36,7 @@ const (
 	flagQuiet            = "quiet"
 	flagVerbose          = "verbose"
 	flagMasterWorker     = "master-worker"
+	flagMasterCLI        = "master-cli"
 	flagZeroWarning      = "zero-warning"
 	flagDiagnostic       = "diagnostic"
 	flagIgnoreResolution = "ignore-resolution"
@@ -99,6 +100,7 @@ var valueFlags = map[string]string{
 	"-C": flagDirectory,
 	"-L": flagLocalPeer,
 	"-N": flagProxyMaxConn,
+	"-S": flagMasterCLI,
 	"-f": flagFile,
 	"-m": flagMemory,
 	"-n": flagMaxConn,
@@ -230,7 +232,7 @@ func (n *normaliser) one() error {
 		return n.pids(word, flagFinish)
 	case word == "-st":
 		return n.pids(word, flagTerminate)
-	case word == "-S", word == "-x":
+	case word == "-x":
 		if _, ok := n.take(); !ok {
 			return n.usage("option %s needs an address", word)
 		}

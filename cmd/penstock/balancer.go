@@ -25,6 +25,7 @@ type balancer struct {
 	cfg        *config.Config
 	report     *config.Reporter
 	background *process.BackgroundProcess // nil in the foreground
+	worker     *process.WorkerProcess     // nil without a master
 
 	limits  limits
 	engine  *engine.Engine
@@ -59,8 +60,33 @@ func (b *balancer) run() error {
 			return exitCode(exitFailure)
 		}
 	}
+	if b.worker != nil {
+		if err := b.worker.Ready(); err != nil {
+			b.report.Alertf("Cannot tell the master: %v", err)
+			return exitCode(exitFailure)
+		}
+	}
 	b.tell("READY=1", "STATUS=Ready.")
 	return b.serve()
+}
+
+// attend serves the connections that the master passes on. The channel is closed at the end of the master.
+func (b *balancer) attend() <-chan struct{} {
+	if b.worker == nil {
+		return nil
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			conn, allowed, err := b.worker.Accept()
+			if err != nil {
+				return
+			}
+			b.api.Attend(conn, allowed)
+		}
+	}()
+	return gone
 }
 
 // open binds everything and takes over the signals.
@@ -134,7 +160,7 @@ func (b *balancer) close() {
 // announce writes the pid file and tells the old processes that their successor listens.
 func (b *balancer) announce() bool {
 	path := b.cfg.Global.PidFile
-	if path != "" && (b.background != nil || b.settings.MasterWorker) {
+	if path != "" && b.background != nil {
 		if err := process.WritePIDFile(path, os.Getpid()); err != nil {
 			b.report.Alertf("[%s.main()] Cannot create pidfile %s : %v", programName, path, err)
 			return false
@@ -181,6 +207,7 @@ const logPatience = time.Second
 // serve obeys signals until the process is to end. Each timer runs at most once.
 func (b *balancer) serve() error {
 	var graceOver, hardStop <-chan time.Time
+	alone := b.attend()
 	softStop := func() {
 		b.api.Close()
 		b.engine.SoftStop()
@@ -220,6 +247,9 @@ func (b *balancer) serve() error {
 		case <-hardStop:
 			b.event(logging.LevelWarning, "soft-stop running for too long, performing a hard-stop.")
 			b.engine.HardStop()
+		case <-alone:
+			b.report.Alertf("The master is gone, and this worker ends with it.")
+			return exitCode(exitFailure)
 		case <-b.engine.Done():
 			return nil
 		}
