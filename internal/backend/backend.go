@@ -37,6 +37,7 @@ type Backend struct {
 	divisor   int   // static algorithms: the common divisor of the configured weights
 	servers   []Server
 	deliver   func(w Waiter, server int32)
+	observed  func(server, errors int)
 
 	table   atomic.Pointer[table]
 	control sync.Mutex // held while the table is built; taken before queue.mu
@@ -57,8 +58,9 @@ type Server struct {
 	Backup   bool
 	Disabled bool // as configured
 
-	minConn  int32 // 0: the limit does not grow with the load
-	maxQueue int32 // 0: unlimited
+	minConn    int32 // 0: the limit does not grow with the load
+	maxQueue   int32 // 0: unlimited
+	errorLimit int32 // failed connections in a row that are reported; 0: none
 
 	// Written by the control plane, read by every worker.
 	maxConn    atomic.Int32 // 0: unlimited
@@ -78,6 +80,7 @@ type Server struct {
 	connErrors   atomic.Uint64
 	retries      atomic.Uint64
 	redispatches atomic.Uint64
+	errorsInRow  atomic.Int32 // counted when errorLimit is not 0
 	_            [cacheLine]byte
 }
 

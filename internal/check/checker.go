@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -93,12 +94,14 @@ type Check struct {
 	id        uint32
 	gen       uint32 // of the socket, to tell late reports
 	initState string
+	onError   string // fastinter, fail-check, sudden-death or mark-down
 	intervals Intervals
 	target    Target
 
 	run     run
 	running bool
 	paused  bool // in maintenance when last looked at
+	fast    bool // the next check comes after fastinter
 	next    sched.Tick
 
 	mu    sync.Mutex
@@ -116,6 +119,7 @@ type State struct {
 	Checks   uint64 // checks that ended
 	Failures uint64 // those that failed, but for those of a server that was down already
 	Downs    uint64 // times that the server went down
+	Observed uint64 // times that too many sessions failed to connect in a row
 }
 
 func (k *Check) program() *Program { return k.backend.Program }
@@ -139,6 +143,11 @@ type Checker struct {
 	lines   chan message
 	lost    atomic.Uint64 // lines for the operator that found no room
 
+	observed struct { // what Observe left
+		sync.Mutex
+		open bool // the waker can be used
+		list []observation
+	}
 	stopping atomic.Bool
 	done     chan struct{}
 	stop     sync.Once
@@ -172,6 +181,7 @@ func New(o Options) *Checker {
 			subject:   newSubject(s.Backend, s.Index, s.Config),
 			id:        uint32(i),
 			initState: cfg.InitState,
+			onError:   cmp.Or(s.Config.OnError, "fail-check"),
 			intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
 			target:    s.Target,
 			run:       run{fd: -1},
@@ -234,6 +244,9 @@ func (c *Checker) Start() (err error) {
 		k.next = c.clock.Now().Add(delay)
 		c.schedule(k, k.next)
 	}
+	c.observed.Lock()
+	c.observed.open = true
+	c.observed.Unlock()
 	go c.loop()
 	go c.speak()
 	return nil
@@ -285,6 +298,7 @@ func (c *Checker) loop() {
 			word := c.events[i].Data()
 			if id := uint32(word); id == wakerID {
 				c.waker.Clear()
+				c.takeObserved()
 			} else if k := c.checks[id]; k.running && word == k.word() {
 				c.event(k, c.events[i].Events)
 			}
@@ -296,6 +310,9 @@ func (c *Checker) close() {
 	for _, k := range c.checks {
 		c.hangUp(k)
 	}
+	c.observed.Lock()
+	c.observed.open = false
+	c.observed.Unlock()
 	c.waker.Close()
 	c.epoll.Close()
 	close(c.lines)
@@ -367,10 +384,23 @@ func (c *Checker) finish(k *Check, r result) {
 	r.duration = max(c.clock.MonoNs()-k.run.began, 0) / int64(time.Millisecond)
 	k.run = run{fd: -1}
 	k.running = false
+	k.mu.Lock()
+	k.state.Running = false
+	k.state.Checks++
+	k.mu.Unlock()
 	c.settle(k, r)
-	interval := k.state.Health.Interval(k.intervals)
+	interval := k.interval()
+	k.fast = false
 	k.next = c.clock.Now().Add(interval + jitter(interval, c.opt.Spread, rand.Float64))
 	c.schedule(k, k.next)
+}
+
+// interval is the time until the next check.
+func (k *Check) interval() time.Duration {
+	if h := k.state.Health; k.fast && h.Value == h.most() {
+		return cmp.Or(k.intervals.Fast, k.intervals.Inter)
+	}
+	return k.state.Health.Interval(k.intervals)
 }
 
 // buffer is room for an answer.

@@ -14,8 +14,6 @@ func (c *Checker) settle(k *Check, r result) {
 	k.mu.Lock()
 	report := r.status != k.state.Status
 	k.state.Status, k.state.Code, k.state.Info, k.state.Duration = r.status, r.code, clip(r.info), r.duration
-	k.state.Running = false
-	k.state.Checks++
 	if r.status.Passed() {
 		report = k.state.Health.Succeed() || report
 	} else if k.state.Health.Fail() {

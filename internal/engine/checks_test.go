@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -248,8 +249,65 @@ func TestLinesEqualHAProxy(t *testing.T) {
 	second.down()
 }
 
+// Sessions that cannot connect take a server out of service, in HAProxy's words.
+func TestObserveEqualsHAProxy(t *testing.T) {
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not installed")
+	}
+	health := mustHealthPort(t)
+	defer health.down()
+	logs := [2]*testutil.Syslog{testutil.ListenSyslog(t), testutil.ListenSyslog(t)}
+	addrs := [2]string{testutil.Loopback(testutil.FreePort(t)), testutil.Loopback(testutil.FreePort(t))}
+	refusing := testutil.Loopback(testutil.FreePort(t))
+	text := func(i int) string {
+		return fmt.Sprintf(`
+defaults
+    mode tcp
+    log %s local0
+    option tcplog
+    timeout connect 100ms
+    timeout server 5s
+    timeout client 5s
+listen be
+    bind %s
+    server s1 %s check port %d inter 1h observe layer4 error-limit 6 on-error mark-down
+`, logs[i].Addr, addrs[i], refusing, health.port)
+	}
+	e, _ := mustStart(t, text(0))
+	path := filepath.Join(t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(path, []byte(text(1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testutil.Start(t, exec.Command(haproxy, "-db", "-f", path))
+	testutil.Eventually(t, "the server is up", func() bool { s, _ := e.CheckState(0, 0); return s.Health.String() == "UP" })
+	var got [2][]string
+	for i, addr := range addrs {
+		testutil.Eventually(t, "it listens", func() bool {
+			c, err := net.Dial("tcp", addr)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+		for range 2 { // of four tries each
+			testutil.Dial(t, "tcp", addr).ExpectClosed()
+		}
+		logs[i].WaitLine(t, `proxy be has no server available`)
+		for _, line := range logs[i].Lines() {
+			if strings.Contains(line, "Server be/s1 is DOWN") {
+				got[i] = byBackend([]string{line})["be"]
+			}
+		}
+	}
+	if diff := cmp.Diff(got[1], got[0]); diff != "" || len(got[0]) != 1 {
+		t.Errorf("(-haproxy +ours):\n%s", diff)
+	}
+}
+
 var (
 	header   = regexp.MustCompile(`^(<\d+>).*?\]: `)
+	sessions = regexp.MustCompile(`\d+ sessions active`)
 	osError  = regexp.MustCompile(`"E[A-Z]+ returned by OS \(([^)]*)\)`)
 	duration = regexp.MustCompile(`duration: \d+ms`)
 	subject  = regexp.MustCompile(`(?:[Ss]erver |backend |proxy )([a-z]+)[/ ]`)
@@ -267,6 +325,7 @@ func byBackend(lines []string) map[string][]string {
 		line = header.ReplaceAllString(strings.TrimSpace(line), "$1 ")
 		line = osError.ReplaceAllString(line, `"$1`)
 		line = duration.ReplaceAllString(line, "duration: 0ms")
+		line = sessions.ReplaceAllString(line, "0 sessions active") // one may be about to try again
 		out[match[1]] = append(out[match[1]], line)
 	}
 	return out
