@@ -67,6 +67,8 @@ type Server struct {
 	up         atomic.Bool  // enabled and running
 	enabled    atomic.Bool  // written with control held
 	running    bool         // guarded by control
+	scale      int          // weight of one, of balance.WeightScale while it counts in full; guarded by control
+	share      atomic.Int32 // percent of maxConn that it may use
 	weight     atomic.Int32 // effective
 	userWeight atomic.Int32
 	initWeight int32
@@ -138,7 +140,9 @@ func New(p *config.Proxy, id int) *Backend {
 		s.maxQueue = int32(c.MaxQueue)
 		s.initWeight = int32(c.Weight)
 		s.userWeight.Store(int32(c.Weight))
-		s.weight.Store(int32(b.effective(c.Weight)))
+		s.scale = balance.WeightScale
+		s.share.Store(100)
+		s.weight.Store(int32(b.effective(s, c.Weight)))
 		s.enabled.Store(!c.Disabled)
 		s.running = true
 		s.up.Store(!c.Disabled)
@@ -182,11 +186,11 @@ func (b *Backend) Static() bool {
 func (b *Backend) Hashes() bool { return b.algorithm == config.SourceHash }
 
 // effective is the weight that the tables work with for a configured one.
-func (b *Backend) effective(weight int) int {
+func (b *Backend) effective(s *Server, weight int) int {
 	if b.Static() {
 		return (weight + b.divisor - 1) / b.divisor
 	}
-	return weight * balance.WeightScale
+	return weight * s.scale
 }
 
 // build makes the table of the present state.
@@ -253,7 +257,7 @@ func (b *Backend) SetWeight(i, weight int) {
 	defer b.control.Unlock()
 	s := &b.servers[i]
 	s.userWeight.Store(int32(weight))
-	s.weight.Store(int32(b.effective(weight)))
+	s.weight.Store(int32(b.effective(s, weight)))
 	b.publish()
 	b.serveAll()
 }

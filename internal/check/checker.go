@@ -71,6 +71,10 @@ type subject struct {
 	via      string // the server that it tracks; empty: it is checked
 	up       bool
 	trackers []*subject // those that track it
+
+	slowStart time.Duration // 0: it starts at once
+	warmID    uint32        // of its timer while it starts
+	upSince   sched.Tick
 }
 
 // begin sets the state without a word.
@@ -85,6 +89,7 @@ func (s *subject) begin(up bool) {
 func newSubject(b *Backend, index int, s *config.Server) subject {
 	return subject{
 		server: index, name: s.Name, backend: b, backup: s.Backup, onDown: s.OnMarkedDown != "", onUp: s.OnMarkedUp != "", up: true,
+		slowStart: s.SlowStart,
 	}
 }
 
@@ -130,6 +135,7 @@ func (k *Check) word() uint64 { return uint64(k.gen)<<32 | uint64(k.id) }
 type Checker struct {
 	opt    Options
 	checks []*Check
+	starts []*subject // with slow start; their timers have the numbers behind those of the checks
 	byID   map[serverID]*Check
 	epoll  *netio.Epoll
 	waker  *netio.Waker
@@ -211,6 +217,12 @@ func (c *Checker) addTrackers() {
 		subjects[serverID{t.Backend.State.ID, t.Index}] = &s
 		of.trackers = append(of.trackers, &s)
 	}
+	for _, s := range subjects {
+		if s.slowStart > 0 {
+			s.warmID = uint32(len(c.checks) + len(c.starts))
+			c.starts = append(c.starts, s)
+		}
+	}
 }
 
 // Start begins to check. Servers that begin as down are so before it returns.
@@ -230,7 +242,7 @@ func (c *Checker) Start() (err error) {
 		c.waker.Close()
 		return fmt.Errorf("start health checks: register waker: %w", e)
 	}
-	c.timers.Grow(uint32(len(c.checks)))
+	c.timers.Grow(uint32(len(c.checks) + len(c.starts)))
 	c.clock.Update()
 	intervals := make([]time.Duration, len(c.checks))
 	for i, k := range c.checks {
@@ -283,7 +295,11 @@ func (c *Checker) loop() {
 			if !ok {
 				break
 			}
-			c.due(c.checks[id])
+			if n := uint32(len(c.checks)); id >= n {
+				c.warm(c.starts[id-n])
+			} else {
+				c.due(c.checks[id])
+			}
 		}
 		timeout := -1
 		if at, ok := c.timers.Next(); ok {

@@ -87,6 +87,10 @@ func (c *Checker) comeUp(s *subject, why string) {
 	}
 	s.up = true
 	b := s.backend
+	if s.slowStart > 0 {
+		s.upSince = c.clock.Now()
+		c.warm(s)
+	}
 	requeued := b.State.SetRunning(s.server, true)
 	if b.State.Server(s.server).Enabled() {
 		c.report(s, logging.LevelNotice, stateLine(s, why, requeued))

@@ -49,6 +49,7 @@ var serverParams = map[string]serverParam{
 	"addr":        {Implemented, 1, func(p *params, s *Server) { s.Check.Addr = p.checkAddress("<ipv4|ipv6>") }},
 	"init-state":  {Implemented, 1, setServerInitState},
 	"track":       {Implemented, 1, setServerTrack},
+	"slowstart":   {Implemented, 1, setServerSlowStart},
 	"observe":     {Implemented, 1, setServerObserve},
 	"error-limit": {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.ErrorLimit) }},
 
@@ -96,7 +97,6 @@ var serverParams = map[string]serverParam{
 	"redir":                   {HTTPOnly, 1, refuseServerRedir},
 
 	"agent-check":          {NotYet, 0, nil},
-	"slowstart":            {NotYet, 1, nil},
 	"resolvers":            {NotYet, 1, nil},
 	"healthcheck":          {NotYet, 1, nil},
 	"hash-key":             {NotYet, 1, nil},
@@ -382,6 +382,12 @@ func setServerObserve(p *params, s *Server) {
 	default:
 		p.failArg(1, codeInvalidValue, "'observe' expects one of 'none', 'layer4', 'layer7' but got '%s'", v)
 	}
+}
+
+// setServerSlowStart reads a time that counts in whole seconds, rounded up.
+func setServerSlowStart(p *params, s *Server) {
+	d := p.delay("slowstart", true)
+	s.SlowStart = (d + time.Second - 1) / time.Second * time.Second
 }
 
 func setServerTrack(p *params, s *Server) {
