@@ -5,9 +5,10 @@ export PATH := $(PATH):/usr/local/go/bin
 GO       ?= go
 FUZZTIME ?= 10s
 SOAK     ?= 10
+RELOADS  ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race bench bench-short demo fmt lint fuzz-short soak e2e setup
+.PHONY: help build test race bench bench-short demo fmt generate lint fuzz-short soak e2e setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,12 +51,16 @@ demo: build ## Show Penstock in front of three small Redis servers
 fmt: ## Format the code
 	$(GO) run mvdan.cc/gofumpt -w .
 
+generate: ## Compile the eBPF program; needs clang and llvm-strip
+	@GO="$(GO)" scripts/generate-bpf
+
 lint: ## Check format, vet, staticcheck and the layers
 	@unformatted=$$($(GO) run mvdan.cc/gofumpt -l .) || exit 1; \
 		if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	cd bench && $(GO) vet ./...
+	$(GO) build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck && cd bench && ../bin/staticcheck ./...
 	$(GO) test ./internal/archtest/
 
 fuzz-short: ## Run every fuzz target for FUZZTIME (10s)
@@ -63,3 +68,11 @@ fuzz-short: ## Run every fuzz target for FUZZTIME (10s)
 
 soak: ## Repeat the relay's property test SOAK times (10)
 	$(GO) test -count=$(SOAK) -v -timeout 0 -run TestRelayIntegrity ./internal/e2e/
+
+.PHONY: soak-reload
+soak-reload: ## Reload RELOADS times (100) under a thousand sessions, some minutes; prints figures
+	@GO="$(GO)" scripts/soak-reload $(RELOADS)
+
+.PHONY: bench-reload
+bench-reload: ## Compare what reloads do to live sessions with haproxy, a minute
+	cd bench && $(GO) run . reload

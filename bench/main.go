@@ -32,6 +32,7 @@ const usage = `usage: go run . all [flags]                      every scenario a
        go run . short [flags]                    the most important: under a minute
        go run . compare before.json after.json   how two runs differ
        go run . readme run.json README.md        put a run's summary between the marks of a document
+       go run . reload [flags]                   what reloads do to live sessions, some minutes
 
 `
 
@@ -81,6 +82,8 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 		return compare(args, out, errs)
 	case name == "readme":
 		return readme(args, errs)
+	case name == "reload":
+		return reloads(ctx, args, out, errs)
 	case !known:
 		fmt.Fprint(errs, usage)
 		return exitUsage

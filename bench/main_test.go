@@ -22,6 +22,9 @@ func TestUsageErrors(t *testing.T) {
 		{"short", "word"},
 		{"short", "--global", "x"},
 		{"compare", "one"},
+		{"reload", "word"},
+		{"reload", "--reloads", "0"},
+		{"reload", "--nonsense"},
 	} {
 		var out, errs bytes.Buffer
 		if code := command(t.Context(), args, &out, &errs); code != exitUsage || out.Len() > 0 || errs.Len() == 0 {

@@ -3,7 +3,6 @@ package netio
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,18 +30,31 @@ type ListenOptions struct {
 // Listen opens a non-blocking listener. For a UNIX path (empty for an abstract name) the socket is made
 // beside it and renamed into place, so that clients always find one. On error nothing stays open and no file stays behind.
 func Listen(sa *Sockaddr, path string, o *ListenOptions) (fd int, err error) {
+	if fd, err = Open(sa, path, o); err != nil {
+		return -1, err
+	}
+	if err = Publish(fd, path, o); err != nil {
+		Withdraw(fd, path)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Open is the first half of [Listen]: the address is taken, and nobody can connect before [Publish]. Until then
+// clients reach whoever listens at the address already, and go on doing so after [Withdraw].
+func Open(sa *Sockaddr, path string, o *ListenOptions) (fd int, err error) {
 	fd, e := Socket(sa.Family())
 	if e != 0 {
 		return -1, &OpError{"create", "socket", e}
 	}
 	defer func() {
 		if err != nil {
-			Close(fd)
+			Withdraw(fd, path)
 			fd = -1
 		}
 	}()
 	if sa.Family() == unix.AF_UNIX {
-		return fd, listenUnix(fd, sa, path, o)
+		return fd, bindUnix(fd, sa, path, o)
 	}
 	if err := setListenOptions(fd, sa.Family(), o); err != nil {
 		return fd, err
@@ -50,11 +62,39 @@ func Listen(sa *Sockaddr, path string, o *ListenOptions) (fd int, err error) {
 	if e := Bind(fd, sa); e != 0 {
 		return fd, &OpError{"bind", "socket", e}
 	}
-	if err := unix.Listen(fd, o.Backlog); err != nil {
-		return fd, &OpError{"listen to", "socket", err}
-	}
 	return fd, nil
 }
+
+// Publish is the second half of [Listen]. On error the socket can only be withdrawn.
+func Publish(fd int, path string, o *ListenOptions) error {
+	if err := unix.Listen(fd, o.Backlog); err != nil {
+		return &OpError{"listen to", "socket", err}
+	}
+	if hasFile(path) {
+		return os.Rename(besidePath(path), path)
+	}
+	return nil
+}
+
+// Withdraw closes a socket that was opened and not published.
+func Withdraw(fd int, path string) {
+	Close(fd)
+	RemoveUnpublished(path)
+}
+
+// RemoveUnpublished removes the file of a UNIX socket that was opened and not published, for who closes the
+// descriptor otherwise. Without a path there is none.
+func RemoveUnpublished(path string) {
+	if hasFile(path) {
+		_ = os.Remove(besidePath(path))
+	}
+}
+
+// hasFile tells a path from no name and from an abstract one.
+func hasFile(path string) bool { return path != "" && path[0] != 0 }
+
+// besidePath is where the file of a UNIX socket is before it is published.
+func besidePath(path string) string { return fmt.Sprintf("%s.%d.tmp", path, os.Getpid()) }
 
 func setListenOptions(fd, family int, o *ListenOptions) error {
 	type set struct {
@@ -102,44 +142,22 @@ func setListenOptions(fd, family int, o *ListenOptions) error {
 	return nil
 }
 
-func listenUnix(fd int, sa *Sockaddr, path string, o *ListenOptions) error {
-	if path == "" || strings.HasPrefix(path, "\x00") {
+func bindUnix(fd int, sa *Sockaddr, path string, o *ListenOptions) error {
+	if !hasFile(path) {
 		if e := Bind(fd, sa); e != 0 {
 			return &OpError{"bind", "socket", e}
 		}
-	} else {
-		temp := fmt.Sprintf("%s.%d.tmp", path, os.Getpid())
-		tsa, err := SockaddrUnix(temp)
-		if err != nil {
-			return err
-		}
-		_ = os.Remove(temp)
-		if e := Bind(fd, &tsa); e != 0 {
-			return &OpError{"bind", "UNIX socket", e}
-		}
-		defer func() { _ = os.Remove(temp) }()
-		if o.Mode >= 0 {
-			if err := os.Chmod(temp, os.FileMode(o.Mode)); err != nil {
-				return err
-			}
-		}
-		if o.UID >= 0 || o.GID >= 0 {
-			if err := os.Chown(temp, o.UID, o.GID); err != nil {
-				return err
-			}
-		}
-		if err := unix.Listen(fd, o.Backlog); err != nil {
-			return &OpError{"listen to", "UNIX socket", err}
-		}
-		if err := os.Rename(temp, path); err != nil {
-			return err
-		}
 		return nil
 	}
-	if err := unix.Listen(fd, o.Backlog); err != nil {
-		return &OpError{"listen to", "UNIX socket", err}
+	beside, err := SockaddrUnix(besidePath(path))
+	if err != nil {
+		return err
 	}
-	return nil
+	_ = os.Remove(besidePath(path))
+	if e := Bind(fd, &beside); e != 0 {
+		return &OpError{"bind", "UNIX socket", e}
+	}
+	return setOwner(besidePath(path), o)
 }
 
 // Adopt makes an inherited listener usable: non-blocking, and with the options that accepted sockets

@@ -105,6 +105,16 @@ func Unsent(fd int) int {
 	return int(v)
 }
 
+// Unread is the number of bytes that lie in a pipe or a socket's receive queue (FIONREAD).
+func Unread(fd int) int {
+	var v int32
+	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCINQ, uintptr(unsafe.Pointer(&v)))
+	if e != 0 {
+		return 0
+	}
+	return int(v)
+}
+
 func epollCtl(epfd, op, fd int, events uint32, data uint64) Errno {
 	ev := unix.EpollEvent{Events: events, Fd: int32(uint32(data)), Pad: int32(uint32(data >> 32))}
 	_, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epfd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,6 +54,20 @@ func (s *Sockaddr) Family() int {
 		return 0
 	}
 	return int(binary.NativeEndian.Uint16(s.raw[:]))
+}
+
+// Path is the name of a UNIX address: a file, or an abstract name behind a NUL byte, without the zeros that
+// fill it up. It is empty for all others.
+func (s *Sockaddr) Path() string {
+	if s.Family() != unix.AF_UNIX || s.n <= 2 {
+		return ""
+	}
+	name := string(s.raw[2:min(s.n, sockaddrMax)])
+	if name[0] == 0 {
+		return "\x00" + strings.TrimRight(name[1:], "\x00")
+	}
+	name, _, _ = strings.Cut(name, "\x00")
+	return name
 }
 
 // SetPort replaces the port of an IP address.

@@ -117,6 +117,9 @@ func knock(addr netip.AddrPort) error {
 // PID is the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
 // Alive fails when the process has ended, with what it said.
 func (p *Process) Alive() error {
 	select {

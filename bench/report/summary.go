@@ -1,7 +1,6 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -48,26 +47,28 @@ func (r *Report) version(peer string) string {
 	return "unknown"
 }
 
-// The lines of a document between which its summary stands.
-const (
-	summaryBegin = "<!-- bench:begin -->\n"
-	summaryEnd   = "<!-- bench:end -->\n"
-)
+// PutSummary puts the summary between the marks "bench" of a document.
+func (r *Report) PutSummary(file string) error { return Put(file, "bench", r.Summary()) }
 
-// PutSummary replaces what stands between the marks of a document.
-func (r *Report) PutSummary(file string) error {
-	text, err := os.ReadFile(file)
+// marks are the lines of a document between which something of a name stands.
+func marks(name string) (begin, end string) {
+	return "<!-- " + name + ":begin -->\n", "<!-- " + name + ":end -->\n"
+}
+
+// Put replaces what stands between the marks of a name in a document.
+func Put(file, name, text string) error {
+	begin, end := marks(name)
+	was, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("put summary: %w", err)
+		return fmt.Errorf("put %s: %w", name, err)
 	}
-	head, rest, begun := strings.Cut(string(text), summaryBegin)
-	_, tail, ended := strings.Cut(rest, summaryEnd)
+	head, rest, begun := strings.Cut(string(was), begin)
+	_, tail, ended := strings.Cut(rest, end)
 	if !begun || !ended {
-		return fmt.Errorf("put summary into %s: %w", file, errors.New("the marks bench:begin and bench:end are not there"))
+		return fmt.Errorf("put %s into %s: the marks %s:begin and %s:end are not there", name, file, name, name)
 	}
-	text = []byte(head + summaryBegin + "\n" + r.Summary() + "\n" + summaryEnd + tail)
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		return fmt.Errorf("put summary: %w", err)
+	if err := os.WriteFile(file, []byte(head+begin+"\n"+text+"\n"+end+tail), 0o644); err != nil {
+		return fmt.Errorf("put %s: %w", name, err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 func TestPutSummary(t *testing.T) {
 	r := example()
 	r.Summarise()
+	summaryBegin, summaryEnd := marks("bench")
 	file := filepath.Join(t.TempDir(), "README.md")
 	if err := os.WriteFile(file, []byte("before\n"+summaryBegin+"old figures\n"+summaryEnd+"after\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -169,14 +169,23 @@ func parseRedisBenchmark(output []byte, requests int) (report.Sample, error) {
 			value[name] = v
 		}
 	}
-	if value["rps"] <= 0 {
-		return report.Sample{}, errors.New("no rate")
+	elapsed, err := plausible(float64(requests), float64(requests)/value["rps"])
+	if err != nil {
+		return report.Sample{}, err
 	}
 	const ms = 1e6
 	return report.Sample{
-		Ops: uint64(requests), Elapsed: time.Duration(float64(requests) / value["rps"] * float64(time.Second)),
+		Ops: uint64(requests), Elapsed: elapsed,
 		LatencyNs: &report.Latency{P50: int64(value["p50_latency_ms"] * ms), P99: int64(value["p99_latency_ms"] * ms)},
 	}, nil
+}
+
+// plausible gives the time that a program took for something, unless either is nothing or beyond all measure.
+func plausible(amount, seconds float64) (time.Duration, error) {
+	if !(amount >= 1 && amount < 1e18 && seconds >= 1e-6 && seconds < 1e6) {
+		return 0, fmt.Errorf("%g in %g seconds is no result", amount, seconds)
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
 }
 
 var (
@@ -198,11 +207,12 @@ func parseSysbench(output []byte, _ time.Duration) (report.Sample, error) {
 			return report.Sample{}, err
 		}
 	}
-	if v[0] == 0 || v[1] == 0 {
-		return report.Sample{}, errors.New("nothing was done")
+	elapsed, err := plausible(v[0], v[1])
+	if err != nil {
+		return report.Sample{}, err
 	}
 	return report.Sample{
-		Ops: uint64(v[0]), Elapsed: time.Duration(v[1] * float64(time.Second)),
+		Ops: uint64(v[0]), Elapsed: elapsed,
 		LatencyNs: &report.Latency{P99: int64(v[2] * 1e6)},
 	}, nil
 }
@@ -221,8 +231,12 @@ func parseIperf3(output []byte, _ time.Duration) (report.Sample, error) {
 	if err := json.Unmarshal(output, &v); err != nil {
 		return report.Sample{}, err
 	}
-	if v.Error != "" || v.End.Received.Bytes == 0 || v.End.Received.Seconds == 0 {
-		return report.Sample{}, fmt.Errorf("nothing was received: %s", v.Error)
+	if v.Error != "" {
+		return report.Sample{}, errors.New(v.Error)
 	}
-	return report.Sample{Bytes: uint64(v.End.Received.Bytes), Elapsed: time.Duration(v.End.Received.Seconds * float64(time.Second))}, nil
+	elapsed, err := plausible(v.End.Received.Bytes, v.End.Received.Seconds)
+	if err != nil {
+		return report.Sample{}, err
+	}
+	return report.Sample{Bytes: uint64(v.End.Received.Bytes), Elapsed: elapsed}, nil
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/penstock/penstock/bench/peers"
@@ -95,22 +92,8 @@ func newReport(o *Options) *report.Report {
 }
 
 func host(o *Options) report.Host {
-	h := report.Host{
-		Time: time.Now(), Kernel: "unknown", CPU: "unknown", CPUs: runtime.NumCPU(), Go: runtime.Version(),
-		Placement: o.Place.String(), Window: o.Window.String(),
-	}
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		h.Kernel = unix.ByteSliceToString(u.Release[:])
-	}
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				h.CPU = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
+	h := report.ThisHost()
+	h.Placement, h.Window = o.Place.String(), o.Window.String()
 	return h
 }
 

@@ -16,10 +16,11 @@ import (
 // The normal form begins with a command. Each further word is a long flag with its value behind "=",
 // so that no value can be taken for a flag.
 
-// The commands of the normal form. The first four may be given by name.
+// The commands of the normal form. The first five may be given by name.
 const (
 	commandRun       = "run"
 	commandCheck     = "check"
+	commandReload    = "reload"
 	commandVersion   = "version"
 	commandHelp      = "help"
 	commandCondition = "condition"
@@ -50,11 +51,14 @@ const (
 	flagLocalPeer        = "local-peer"
 	flagFinish           = "finish"
 	flagTerminate        = "terminate"
+	flagSockets          = "sockets"
 	flagIgnored          = "ignored"
 	flagTerse            = "terse"
 	flagJSON             = "json"
 	flagForm             = "form"
 	flagExpression       = "expression"
+	flagPID              = "pid"
+	flagWait             = "wait"
 )
 
 // usageError is a command line that cannot be understood. Detail is empty when the usage says it all.
@@ -103,6 +107,7 @@ var valueFlags = map[string]string{
 	"-m": flagMemory,
 	"-n": flagMaxConn,
 	"-p": flagPIDFile,
+	"-x": flagSockets,
 }
 
 // numberFlags are the value flags whose value is read as C's atol reads it.
@@ -128,7 +133,7 @@ var gluedFlags = []struct {
 }
 
 // ownValueFlags are the long flags that take a value when it is not behind "=".
-var ownValueFlags = []string{"--" + flagListen, "--" + flagTo, "--" + flagFile, "--" + flagForm}
+var ownValueFlags = []string{"--" + flagListen, "--" + flagTo, "--" + flagFile, "--" + flagForm, "--" + flagPID, "--" + flagWait, "--" + flagPIDFile}
 
 // normalise rewrites the arguments of the program (without its name) into the normal form. An error is
 // a *usageError.
@@ -138,7 +143,7 @@ func normalise(args []string) ([]string, error) {
 		switch args[0] {
 		case commandHelp, "--help", "-h":
 			return append([]string{commandHelp}, ownCommand(args[1:])...), nil
-		case commandRun, commandCheck, commandVersion:
+		case commandRun, commandCheck, commandReload, commandVersion:
 			n.named = args[0]
 			n.rest = args[1:]
 		}
@@ -151,7 +156,7 @@ func normalise(args []string) ([]string, error) {
 
 // ownCommand keeps the first word when it names a command.
 func ownCommand(words []string) []string {
-	if len(words) > 0 && slices.Contains([]string{commandRun, commandCheck, commandVersion}, words[0]) {
+	if len(words) > 0 && slices.Contains([]string{commandRun, commandCheck, commandReload, commandVersion}, words[0]) {
 		return words[:1]
 	}
 	return nil
@@ -230,7 +235,7 @@ func (n *normaliser) one() error {
 		return n.pids(word, flagFinish)
 	case word == "-st":
 		return n.pids(word, flagTerminate)
-	case word == "-S", word == "-x":
+	case word == "-S":
 		if _, ok := n.take(); !ok {
 			return n.usage("option %s needs an address", word)
 		}

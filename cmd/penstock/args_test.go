@@ -27,7 +27,7 @@ func TestNormalise(t *testing.T) {
 		{"-sf -f a", "run --file=a"},
 		{"-dS -dR -de -dF -dZ", "run --no-splice --no-reuseport --no-epoll --no-splice --no-splice"},
 		{"-dp -dG -dV -dT -dk -dv -dI -dL -dM -dM0x50 -dMno-merge -dA -dAx", "run"},
-		{"-dKall -dC -dC[key],3 -dc -4 -x /run/sock", "run --ignored=-dK --ignored=-dC --ignored=-dC --ignored=-dc --ignored=-4 --ignored=-x"},
+		{"-dKall -dC -dC[key],3 -dc -4 -x /run/sock", "run --ignored=-dK --ignored=-dC --ignored=-dC --ignored=-dc --ignored=-4 --sockets=/run/sock"},
 		{"-dt h2:level -f x", "run --ignored=-dt --file=x"},
 		{"-dtall -f x", "run --ignored=-dt --file=x"},
 		{"-c -f a.cfg", "check --terse --file=a.cfg"},

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/runtimeapi"
+	"github.com/penstock/penstock/netio"
 )
 
 // balancer is the process that serves: the engine, the stats sockets, and what the system around
@@ -31,8 +34,14 @@ type balancer struct {
 	api     *runtimeapi.Server
 	log     *logging.Logger // events of the process as a whole
 	scratch logging.Scratch
-	signals *process.Signals
-	manager *process.Supervisor // nil when nobody wants to know
+	elders  *process.Elders // to be replaced
+	logging sync.Mutex      // guards scratch
+
+	succession *succession
+	offer      *offer
+	succeeded  chan struct{} // closed when a younger process has taken over
+	signals    *process.Signals
+	manager    *process.Supervisor // nil when nobody wants to know
 
 	begun    time.Time
 	bootTime time.Duration
@@ -43,6 +52,10 @@ type balancer struct {
 // processes, then another root directory and user, and only then the threads that serve.
 func (b *balancer) run() error {
 	b.begun = time.Now()
+	b.succeeded = make(chan struct{})
+	b.succession = &succession{settings: b.settings, global: &b.cfg.Global, report: b.report, begun: b.begun}
+	b.elders = process.NewElders(slices.Concat(b.settings.Finish, b.settings.Terminate)...)
+	defer b.elders.Restore() // last, when nothing is bound any more
 	if !b.setLimits() || !b.open() {
 		return exitCode(exitFailure)
 	}
@@ -52,6 +65,8 @@ func (b *balancer) run() error {
 	}
 	b.bootTime = time.Since(b.begun)
 	b.engine.Start()
+	b.offer.begin()
+	b.succession.ready(b.engine)
 	b.api.Serve()
 	if b.background != nil {
 		if err := b.background.Ready(); err != nil {
@@ -59,7 +74,11 @@ func (b *balancer) run() error {
 			return exitCode(exitFailure)
 		}
 	}
-	b.tell("READY=1", "STATUS=Ready.")
+	ready := []string{"READY=1", "STATUS=Ready."}
+	if len(b.settings.Finish)+len(b.settings.Terminate) > 0 {
+		ready = append(ready, fmt.Sprintf("MAINPID=%d", os.Getpid()))
+	}
+	b.tell(ready...)
 	return b.serve()
 }
 
@@ -74,6 +93,7 @@ func (b *balancer) open() bool {
 		hostname = g.LogHostname
 	}
 	options := b.settings.engineOptions(b.report)
+	options.MakeRoom = b.elders.MakeRoom
 	tag := g.LogTag
 	if tag == "" {
 		tag = options.Program
@@ -83,36 +103,72 @@ func (b *balancer) open() bool {
 		b.report.Alertf("%v", err)
 		return false
 	}
-	if b.engine, err = engine.New(b.cfg, options); err != nil {
-		if !errors.Is(err, engine.ErrConfig) {
-			b.report.Alertf("%v", err)
-		}
+	if !b.bind(options) {
 		b.log.Close()
 		return false
 	}
-	b.api, err = runtimeapi.Listen(g.StatsSockets, runtimeapi.Options{
-		Version:   fullVersion(),
-		Info:      b.info,
-		Environ:   b.env.environ,
-		Timeout:   g.StatsTimeout,
-		MaxConn:   g.StatsMaxConn,
-		LineLimit: g.BufSize,
-	})
-	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			b.report.Alertf("%s", line)
-		}
-		b.report.Alertf("Some protocols failed to start their listeners! Exiting.")
-		b.engine.Close()
-		b.log.Close()
-		return false
-	}
+	b.offer = newOffer(b)
 	b.signals = process.Watch()
 	name, _ := b.env.lookup("NOTIFY_SOCKET")
 	if b.manager, err = process.FindSupervisor(name); err != nil {
 		b.report.Warningf("Cannot %v.", err)
 	}
 	return true
+}
+
+// bind takes the addresses of the stats sockets first, which disturbs nobody, then those of the frontends, and shows
+// all. On failure nothing is left open.
+func (b *balancer) bind(options engine.Options) bool {
+	g := &b.cfg.Global
+	b.succession.meet(&options)
+	if len(options.Inherited) == 0 {
+		options.Inherited = b.fetchSockets()
+	}
+	var fds []int
+	for _, s := range options.Inherited {
+		fds = append(fds, s.FD)
+	}
+	var err error
+	b.api, err = runtimeapi.Open(g.StatsSockets, runtimeapi.Options{
+		Version:   fullVersion(),
+		Info:      b.info,
+		Environ:   b.env.environ,
+		Timeout:   g.StatsTimeout,
+		MaxConn:   g.StatsMaxConn,
+		LineLimit: g.BufSize,
+
+		PassSockets: b.passSockets,
+		Inherited:   fds,
+		MakeRoom:    options.MakeRoom,
+	})
+	if err != nil {
+		for _, fd := range fds {
+			netio.Close(fd)
+		}
+		return b.notBound(err)
+	}
+	if b.engine, err = engine.New(b.cfg, options); err != nil {
+		b.api.Close()
+		if !errors.Is(err, engine.ErrConfig) {
+			b.report.Alertf("%v", err)
+		}
+		return false
+	}
+	if err = b.api.Publish(); err != nil {
+		b.api.Close()
+		b.engine.Close()
+		return b.notBound(err)
+	}
+	return true
+}
+
+// notBound reports the addresses that could not be had, one to a line of the error.
+func (b *balancer) notBound(err error) bool {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		b.report.Alertf("%s", line)
+	}
+	b.report.Alertf("Some protocols failed to start their listeners! Exiting.")
+	return false
 }
 
 // tell lets the service manager know.
@@ -123,6 +179,8 @@ func (b *balancer) tell(assignments ...string) {
 }
 
 func (b *balancer) close() {
+	b.offer.close()
+	b.succession.close()
 	b.api.Close()
 	b.engine.Close()
 	b.log.Flush(logPatience)
@@ -140,6 +198,7 @@ func (b *balancer) announce() bool {
 			return false
 		}
 	}
+	b.elders.Dismiss()
 	for _, old := range []struct {
 		pids   []int
 		signal syscall.Signal
@@ -147,7 +206,8 @@ func (b *balancer) announce() bool {
 		{b.settings.Finish, syscall.SIGUSR1},
 		{b.settings.Terminate, syscall.SIGTERM},
 	} {
-		for _, pid := range process.Tell(old.pids, old.signal) {
+		unknown := slices.DeleteFunc(slices.Clone(old.pids), b.succession.knows)
+		for _, pid := range process.Tell(unknown, old.signal) {
 			b.report.Warningf("Process %d was not there to be signalled.", pid)
 		}
 	}
@@ -181,8 +241,10 @@ const logPatience = time.Second
 // serve obeys signals until the process is to end. Each timer runs at most once.
 func (b *balancer) serve() error {
 	var graceOver, hardStop <-chan time.Time
+	succeeded := b.succeeded
 	softStop := func() {
 		b.api.Close()
+		b.succession.close() // who ends takes over nothing more
 		b.engine.SoftStop()
 		if after := b.cfg.Global.HardStopAfter; after > 0 {
 			hardStop = time.After(after)
@@ -215,6 +277,12 @@ func (b *balancer) serve() error {
 			case process.Collect:
 				debug.FreeOSMemory()
 			}
+		case <-succeeded:
+			succeeded = nil // the successor speaks to the service manager from now on
+			if !b.stopping {
+				b.stopping = true
+				softStop()
+			}
 		case <-graceOver:
 			softStop()
 		case <-hardStop:
@@ -229,6 +297,8 @@ func (b *balancer) serve() error {
 // event reports and logs something about the whole process.
 func (b *balancer) event(level int, format string, args ...any) {
 	b.report.Warningf(format, args...)
+	b.logging.Lock()
+	defer b.logging.Unlock()
 	b.log.Send(&b.scratch, level, time.Now().UnixNano(), fmt.Appendf(nil, format, args...))
 }
 

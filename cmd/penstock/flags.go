@@ -31,6 +31,7 @@ type settings struct {
 
 	Finish    []int
 	Terminate []int
+	Sockets   string   // stats socket that hands listeners over
 	Ignored   []string // options that have no effect yet
 }
 
@@ -59,6 +60,7 @@ func settingFlags() []cli.Flag {
 		&cli.StringFlag{Name: flagLocalPeer, Usage: "-L: local peer `NAME`"},
 		&cli.IntSliceFlag{Name: flagFinish, Usage: "-sf: let the process with this `PID` finish, once listening"},
 		&cli.IntSliceFlag{Name: flagTerminate, Usage: "-st: terminate the process with this `PID`, once listening"},
+		&cli.StringFlag{Name: flagSockets, Usage: "-x: take the listeners of the process that serves the stats socket `PATH`"},
 		&cli.StringSliceFlag{Name: flagIgnored, Hidden: true},
 	}
 }
@@ -96,6 +98,7 @@ func settingsOf(c *cli.Context) settings {
 		LocalPeer:        c.String(flagLocalPeer),
 		Finish:           c.IntSlice(flagFinish),
 		Terminate:        c.IntSlice(flagTerminate),
+		Sockets:          c.String(flagSockets),
 		Ignored:          c.StringSlice(flagIgnored),
 	}
 }

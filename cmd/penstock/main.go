@@ -1,7 +1,7 @@
 // Command penstock is a layer-4 load balancer that takes HAProxy's configuration and command line.
 //
 // Without a command by name it obeys HAProxy's arguments and runs the balancer. Its own commands are
-// run, check, version and help.
+// run, check, reload, version and help.
 package main
 
 import (
@@ -84,6 +84,7 @@ func newApp(env *environment) *cli.App {
 		Commands: []*cli.Command{
 			runCommand(env),
 			checkCommand(env),
+			reloadCommand(env),
 			versionCommand(env),
 			conditionCommand(env),
 		},

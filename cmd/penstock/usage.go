@@ -13,12 +13,14 @@ const helpText = `Without a command by name, HAProxy's arguments are obeyed and 
   penstock -c -f /etc/haproxy/haproxy.cfg
 A balancer without a file:
   penstock run --listen :3307 --to 10.0.0.1:3306,10.0.0.2:3306
+A new process in the place of the running one, with its connections:
+  penstock reload -f /etc/haproxy/haproxy.cfg -p /run/penstock.pid
 
 ` + optionText
 
 // optionText lists HAProxy's arguments.
 const optionText = `Usage: penstock [-f <file or directory>]... [options] [-- <file>...]
-       penstock run | check | version | help
+       penstock run | check | reload | version | help
 
   -f <path>      read a configuration file, or every *.cfg of a directory; repeatable
   -- <file>...   the words that follow are configuration files
@@ -35,8 +37,8 @@ const optionText = `Usage: penstock [-f <file or directory>]... [options] [-- <f
   -m <megabytes> memory of the process
   -C <dir>       change the directory before files are read
   -L <name>      local peer name
-  -sf <pid>...   once listening, let these processes finish (SIGUSR1)
-  -st <pid>...   once listening, terminate these processes (SIGTERM)
+  -sf <pid>...   take over from these processes: their listeners, and then their sessions
+  -st <pid>...   take their listeners over and terminate them (SIGTERM)
   -dr            start although a server's name does not resolve
   -dW            a warning is an error
   -dD            advice about suspicious settings

@@ -11,7 +11,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/penstock/penstock/ebpf/steer"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/handover"
 	"github.com/penstock/penstock/netio"
 )
 
@@ -38,7 +40,7 @@ func versionCommand(env *environment) *cli.Command {
 				writeVersion(env.stdout)
 			case "full":
 				writeVersion(env.stdout)
-				writeBuild(env.stdout, netio.Probe())
+				writeBuild(env.stdout, append(netio.Probe(), steering()))
 			case "bare":
 				fmt.Fprintln(env.stdout, fullVersion())
 			case "short":
@@ -51,6 +53,19 @@ func versionCommand(env *environment) *cli.Command {
 			return nil
 		},
 	}
+}
+
+// steering is what this user may do on this kernel about 'steer ebpf'.
+func steering() netio.Feature {
+	result := steer.Probe()
+	f := netio.Feature{Name: "steering by eBPF", Reason: result.Reason}
+	switch result.Answer {
+	case steer.Yes:
+		f.Answer = netio.Yes
+	case steer.No:
+		f.Answer = netio.No
+	}
+	return f
 }
 
 // branch is the compatible version without its last number.
@@ -138,6 +153,7 @@ func writeBuild(w io.Writer, probed []netio.Feature) {
 			fmt.Fprintf(w, "  %-24s : %s%s\n", f.Name, f.Answer, reason(f.Reason))
 		}
 	}
+	fmt.Fprintf(w, "\nSession handover : protocol %d to %d.\n", handover.MinVersion, handover.MaxVersion)
 	fmt.Fprintf(w, "\nAvailable polling systems :\n      epoll : pref=300,  test result OK\nTotal: 1 (1 usable), will use epoll.\n")
 	fmt.Fprintf(w, "\nAvailable multiplexer protocols :\n(protocols marked as <default> cannot be specified using 'proto' keyword)\n")
 	fmt.Fprintf(w, "  <default> : mode=TCP   side=FE|BE  mux=PASS  flags=\n       none : mode=TCP   side=FE|BE  mux=PASS  flags=NO_UPG\n")

@@ -158,9 +158,9 @@ func parseSteer(p *parser, s *stmt) {
 	case "cpu":
 		p.cfg.Global.Steer = SteerCPU
 	case "ebpf":
-		p.alert(s, 1, codeNotImplemented, "'steer ebpf' is not implemented yet.")
+		p.cfg.Global.Steer = SteerEBPF
 	default:
-		p.alert(s, 1, codeInvalidValue, "'%s' only supports 'hash' and 'cpu' (got '%s').", s.keyword(), s.arg(1))
+		p.alert(s, 1, codeInvalidValue, "'%s' only supports 'hash', 'cpu' and 'ebpf' (got '%s').", s.keyword(), s.arg(1))
 	}
 }
 

@@ -52,7 +52,7 @@ var withoutEffect = map[string][]string{
 	},
 	"timeout": {"client-hs", "handshake", "http-request", "http-keep-alive", "tarpit"},
 	"bind": {
-		"expose-fd", "nice", "shards", "proto", "label", "guid-prefix", "idle-ping", "nbconn",
+		"nice", "shards", "proto", "label", "guid-prefix", "idle-ping", "nbconn",
 	},
 	"server": {
 		"tfo", "no-tfo", "agent-port", "agent-addr", "agent-inter", "agent-send", "check-pool-conn-name",

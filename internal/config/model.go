@@ -100,6 +100,7 @@ type Steer uint8
 const (
 	SteerHash Steer = iota // by a hash of the addresses
 	SteerCPU               // by the CPU that received the SYN
+	SteerEBPF              // by a program in the kernel that knows the workers' load
 )
 
 // CPUMap is one cpu-map line: thread numbers (from 1) and the CPUs they may use.

@@ -13,9 +13,9 @@ func TestSteer(t *testing.T) {
 	}{
 		{words: "hash", want: SteerHash},
 		{words: "cpu", want: SteerCPU},
-		{words: "ebpf", alert: "not implemented yet"},
-		{words: "luck", alert: "only supports 'hash' and 'cpu' (got 'luck')"},
-		{words: "", alert: "only supports 'hash' and 'cpu' (got '')"},
+		{words: "ebpf", want: SteerEBPF},
+		{words: "luck", alert: "only supports 'hash', 'cpu' and 'ebpf' (got 'luck')"},
+		{words: "", alert: "only supports 'hash', 'cpu' and 'ebpf' (got '')"},
 		{words: "cpu hash", alert: "'hash'"},
 	} {
 		cfg, found := LoadText("steer.cfg", "global\n    steer "+test.words+"\n", Options{})

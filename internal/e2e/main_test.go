@@ -64,7 +64,7 @@ var seeProgram = sync.OnceValue(func() error {
 		_, err := os.Stat(program.path)
 		return err
 	}
-	const files = `{{if not .Standard}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`
+	const files = `{{if not .Standard}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`
 	list, err := exec.Command("go", "list", "-deps", "-f", files, "github.com/penstock/penstock/cmd/penstock").Output()
 	if err != nil {
 		return fmt.Errorf("list the program's files: %w", err)

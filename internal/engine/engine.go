@@ -22,7 +22,15 @@ type Options struct {
 	Report        *config.Reporter
 	Program       string // for the syslog tag
 	NoResolveFail bool   // a server whose name does not resolve starts disabled (-dr)
-	Former        []byte // Topology of the process whose sessions will be taken over; nil: none
+
+	// Former are the Topology of the processes whose sessions will be taken over.
+	Former [][]byte
+	// Inherited are listening sockets of a former process, which bind lines of the same address use instead
+	// of opening their own. New owns them from its call on, whatever it returns, and closes those that it does
+	// not use; see Taken.
+	Inherited []Inherited
+	// MakeRoom is called when an address is in use, and says whether it is worth another try. Nil: it is not.
+	MakeRoom func() bool
 }
 
 // Engine is one running configuration. Its methods may be called from any goroutine; a stop, once
@@ -36,13 +44,21 @@ type Engine struct {
 	outlets *logging.Outlets
 	checker *check.Checker // nil: no server is checked
 
+	steering steering
+
 	checking  bool // nothing is to be opened
 	listeners int  // sockets opened
 	inherited []int
+	handed    inheritance
+	sockets   []socket // that a successor may take
+
+	unpublished []opened // by bindAll, while it runs
 
 	mu       sync.Mutex // guards what follows
 	scratch  logging.Scratch
 	stopping bool
+	held     []bool // what StopAccepting was told; nil: it is not in force
+	left     bool   // DrainListeners was called
 	paused   bool
 	running  bool
 	checks   bool // the checker runs
@@ -67,6 +83,8 @@ const mailboxSize = 4096
 // again.
 func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), closed: make(chan struct{})}
+	e.handed = newInheritance(opt.Inherited)
+	defer e.handed.closeRest()
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -108,8 +126,10 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	}
 	e.shared.ConnRate.SetMax(rate)
 
-	if err := addDeparted(cfg, opt.Former); err != nil {
-		return e, err
+	for _, topology := range opt.Former {
+		if err := addDeparted(cfg, topology); err != nil {
+			return e, err
+		}
 	}
 	ok := e.buildProxies(hostname) && e.buildChecks()
 	for i := range threads {
@@ -127,6 +147,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	if !ok || !e.bindAll() {
 		return e, ErrConfig
 	}
+	e.loadSteering()
 	return e, nil
 }
 
@@ -187,6 +208,7 @@ func (e *Engine) Start() {
 		netio.Close(fd)
 	}
 	e.startChecks()
+	e.steer()
 }
 
 // Done is closed when a soft or hard stop has come to its end: no listener and no session is left.
@@ -201,11 +223,9 @@ func (e *Engine) SoftStop() {
 	}
 	e.stopping = true
 	e.stopChecks()
-	for _, w := range e.workers {
-		w.CloseListeners()
-	}
-	for _, w := range e.workers { // who reads that a proxy stopped will not connect to it any more
-		<-w.ListenersClosed()
+	// Who reads that a proxy stopped will not connect to it any more.
+	if !e.left {
+		e.leaveListeners(e.held)
 	}
 	for i, p := range e.cfg.Proxies {
 		if !p.Disabled {
@@ -274,6 +294,9 @@ func (e *Engine) setPaused(paused bool) {
 			w.Resume()
 		}
 	}
+	if !paused {
+		e.steer()
+	}
 	for i, p := range e.cfg.Proxies {
 		if p.Kind.HasFrontend() && !p.Disabled {
 			e.opt.Report.Warningf("%s %s %s.", word, p.Kind, p.Name)
@@ -290,6 +313,7 @@ func (e *Engine) Close() {
 		running := e.running
 		e.stopChecks()
 		e.mu.Unlock()
+		e.stopSteering()
 		for _, w := range e.workers {
 			if running {
 				w.Quit()
@@ -300,6 +324,7 @@ func (e *Engine) Close() {
 		for _, w := range e.workers {
 			<-w.Done()
 		}
+		e.closeSteering()
 		e.outlets.Flush(time.Second)
 		e.outlets.Close()
 	})

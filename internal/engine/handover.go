@@ -97,37 +97,41 @@ func (e *Engine) Sessions() int {
 	return n
 }
 
-// Freeze takes up to n sessions out of service, from all workers in turn, and says how many others can still be
-// moved. Commit, Restore or Lose must follow for each; until then its descriptors are open and untouched.
-func (e *Engine) Freeze(n int) (batch []session.Snapshot, left int) {
+// Offer begins a handover: sessions that came back from an earlier one are offered again.
+func (e *Engine) Offer() {
+	for _, w := range e.workers {
+		w.Call((*session.Table).Offer)
+	}
+}
+
+// Freeze takes up to n sessions out of service, from all workers in turn. Of the others, later can still be moved,
+// never cannot. Commit, Restore or Lose must follow for each; until then its descriptors are open and untouched.
+func (e *Engine) Freeze(n int) (batch []session.Snapshot, later, never int) {
 	share := max(n/len(e.workers), 1)
 	for i := range e.workers {
 		w := e.workers[(e.freezeFrom+i)%len(e.workers)]
 		if len(batch) >= n {
-			left += w.Table.Live()
+			later += w.Table.Live()
 			continue
 		}
 		w.Call(func(t *session.Table) {
-			var more int
-			batch, more = t.Freeze(batch, min(share, n-len(batch)))
-			left += more
+			var l, v int
+			batch, l, v = t.Freeze(batch, min(share, n-len(batch)))
+			later, never = later+l, never+v
 		})
 	}
 	e.freezeFrom++
-	return batch, left
+	return batch, later, never
 }
 
-// Commit lets go of sessions that the new process has, Lose of those of which that is not known; the latter
-// get a log line. Restore takes sessions back, for good when the new process refused them.
+// Commit lets go of sessions that the new process has.
 func (e *Engine) Commit(batch []session.Snapshot) { e.settle(batch, (*session.Table).Release) }
 
-// Lose lets go of sessions of which nobody knows whether the new process has them.
+// Lose lets go of sessions of which nobody knows whether the new process has them; they get a log line.
 func (e *Engine) Lose(batch []session.Snapshot) { e.settle(batch, (*session.Table).Lose) }
 
-// Restore takes frozen sessions back into service.
-func (e *Engine) Restore(batch []session.Snapshot, refused bool) {
-	e.settle(batch, func(t *session.Table, l session.Leaving) { t.Restore(l, refused) })
-}
+// Restore takes frozen sessions back into service, until the next Offer.
+func (e *Engine) Restore(batch []session.Snapshot) { e.settle(batch, (*session.Table).Restore) }
 
 func (e *Engine) settle(batch []session.Snapshot, f func(*session.Table, session.Leaving)) {
 	e.eachWorker(batch, func(t *session.Table, s *session.Snapshot) {

@@ -28,7 +28,7 @@ func mustSucceed(tb testing.TB, former *Engine, text string) (*Engine, *testutil
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e, err := New(cfg, Options{Report: report, Program: "test", Former: topology})
+	e, err := New(cfg, Options{Report: report, Program: "test", Former: [][]byte{topology}})
 	if err != nil {
 		tb.Fatalf("%v: %s", err, out)
 	}
@@ -69,14 +69,14 @@ func handOver(tb testing.TB, from, to *Engine) int {
 	tb.Helper()
 	moved := 0
 	testutil.Eventually(tb, "all sessions can be moved", func() bool {
-		batch, left := from.Freeze(7)
+		batch, later, _ := from.Freeze(7)
 		if refused := to.Misplaced(batch); len(refused) > 0 {
 			tb.Fatalf("refused: %+v", batch[refused[0]])
 		}
 		to.Adopt(mustCopy(tb, batch))
 		from.Commit(batch)
 		moved += len(batch)
-		return left == 0
+		return later == 0
 	})
 	return moved
 }

@@ -26,7 +26,7 @@ func (e *Engine) Fill(i *stats.Info) {
 	defer e.mu.Unlock()
 	i.Stopping = e.stopping
 	i.Jobs = i.CurrStreams
-	if !e.stopping {
+	if !e.stopping && !e.left {
 		i.Listeners = uint64(e.listeners)
 		i.Jobs += i.Listeners
 	}

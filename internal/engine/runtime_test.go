@@ -4,9 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"runtime/trace"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ var (
 	churnRounds  = flag.Int("churn-rounds", 2, "how many times TestChurn measures with and without")
 	churnWindow  = flag.Duration("churn-window", 300*time.Millisecond, "how long it measures each time")
 	churnCollect = flag.Duration("churn-collect", 0, "how often TestChurn collects the heap, besides what its growth asks for")
+	churnTrace   = flag.String("churn-trace", "", "where TestChurn writes a trace of the last window with garbage here and one connection")
 	stopRounds   = flag.Int("stop-rounds", 30, "how many times TestStopTheWorld stops the world in each way")
 )
 
@@ -272,10 +275,14 @@ func TestChurn(t *testing.T) {
 				l.order("dial %s %d 0", addr, conns)
 				l.run(*churnWindow / 2)
 				if own {
-					compareChurn(t, l, func() func() { return churn(*churnCollect) })
+					traced := ""
+					if conns == 1 {
+						traced = *churnTrace
+					}
+					compareChurn(t, l, traced, func() func() { return churn(*churnCollect) })
 					return
 				}
-				compareChurn(t, l, func() func() {
+				compareChurn(t, l, "", func() func() {
 					other.order("churn %d", churnCollect.Milliseconds())
 					return func() { other.order("calm") }
 				})
@@ -284,15 +291,19 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// compareChurn logs what the garbage that start makes adds to the percentiles of the round trip.
-func compareChurn(t *testing.T, l *load, start func() (stop func())) {
+// compareChurn logs what the garbage that start makes adds to the percentiles of the round trip. With a name of a
+// file it writes there what the scheduler does in the last window with garbage.
+func compareChurn(t *testing.T, l *load, traced string, start func() (stop func())) {
 	var base, added [3][]time.Duration
 	var collections, allocated uint64
 	pausesBefore := readPauses()
-	withChurn := func() window {
+	withChurn := func(round int) window {
 		var before, after runtime.MemStats
 		stop := start()
 		defer stop()
+		if traced != "" && round == *churnRounds-1 {
+			defer mustTrace(t, traced)()
+		}
 		runtime.ReadMemStats(&before)
 		w := l.run(*churnWindow)
 		runtime.ReadMemStats(&after)
@@ -303,12 +314,12 @@ func compareChurn(t *testing.T, l *load, start func() (stop func())) {
 	for round := range *churnRounds {
 		var quiet, busy window
 		if round%2 == 1 {
-			busy = withChurn()
+			busy = withChurn(round)
 		}
 		runtime.GC()
 		quiet = l.run(*churnWindow)
 		if round%2 == 0 {
-			busy = withChurn()
+			busy = withChurn(round)
 		}
 		if quiet.trips == 0 || busy.trips == 0 {
 			t.Fatalf("%d round trips without garbage, %d with", quiet.trips, busy.trips)
@@ -326,5 +337,24 @@ func compareChurn(t *testing.T, l *load, start func() (stop func())) {
 		slices.Sort(added[i])
 		t.Logf("%-6s %10v, with garbage %10v more (half of the rounds %v to %v)", name, percentile(base[i], 0.5),
 			percentile(added[i], 0.5), percentile(added[i], 0.25), percentile(added[i], 0.75))
+	}
+}
+
+// mustTrace writes an execution trace of this process until stop is called.
+func mustTrace(tb testing.TB, name string) (stop func()) {
+	tb.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := trace.Start(f); err != nil {
+		f.Close()
+		tb.Fatal(err)
+	}
+	return func() {
+		trace.Stop()
+		if err := f.Close(); err != nil {
+			tb.Error(err)
+		}
 	}
 }

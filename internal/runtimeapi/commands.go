@@ -2,13 +2,15 @@ package runtimeapi
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// command is one entry of the table: the words that select it, what help shows, and the least level.
+// command is one entry of the table: the words that select it, what help shows, and the least level. One
+// without usage is for programs: no list shows it.
 type command struct {
 	words []string
 	usage string
@@ -23,6 +25,7 @@ var commands []command
 // Some of the functions read the table, which Go does not allow in its initial value.
 func init() {
 	commands = []command{
+		{words: []string{"_getsocks"}, run: (*session).getSockets},
 		{words: []string{"echo"}, usage: "echo <text>", help: "print the text", run: (*session).echo},
 		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", run: (*session).operator},
 		{words: []string{"set", "severity-output"}, usage: "set severity-output [none|number|string]", help: "how messages show their severity", run: (*session).setSeverity},
@@ -56,6 +59,19 @@ func find(words []string) (*command, []string) {
 func (s *session) echo(args []string) { s.reply(strings.Join(args, " ")) }
 
 func (s *session) quit([]string) { s.over = true }
+
+// getSockets ends the session, with the listening sockets or without an answer. What was asked before on the
+// same line comes first.
+func (s *session) getSockets([]string) {
+	s.over = true
+	conn, local := s.conn.(*net.UnixConn)
+	if !s.exposing || !local || s.server.opt.PassSockets == nil {
+		return
+	}
+	if _, err := s.answer.WriteTo(conn); err == nil {
+		_ = s.server.opt.PassSockets(conn) // the client counts what it got
+	}
+}
 
 func (s *session) user([]string) { s.level = levelUser }
 
@@ -186,7 +202,7 @@ func (s *session) nearest(words []string) []*command {
 	var found []candidate
 	for i := range commands[:len(commands)-general] {
 		c := &commands[i]
-		if c.level > s.level {
+		if c.level > s.level || c.usage == "" {
 			continue
 		}
 		distance := 0
@@ -235,7 +251,7 @@ func editDistance(a, b string) int {
 func (s *session) list(show func(*command) bool) {
 	for i := range commands {
 		c := &commands[i]
-		if c.level <= s.level && (i >= len(commands)-general || show(c)) {
+		if c.level <= s.level && c.usage != "" && (i >= len(commands)-general || show(c)) {
 			s.reply(fmt.Sprintf("  %-40s: %s", c.usage, c.help))
 		}
 	}

@@ -16,21 +16,34 @@ import (
 
 // endpoint is one listening socket with what its line says about its sessions.
 type endpoint struct {
+	line        *config.Bind
+	addr        *config.Address // of the line
 	listener    net.Listener
 	name        string // as the line writes it, for show cli sockets
 	level       level
 	severity    severityForm
+	exposing    bool   // its clients may have the listening sockets
+	device      string // interface that it is bound to
 	inherited   int    // descriptor that the listener was copied from, -1 for none
 	inheritedID uint64 // inode of that socket
+
+	// Until it is published:
+	fd      int // -1 afterwards
+	path    string
+	options *netio.ListenOptions
+	publish func(fd int, path string, o *netio.ListenOptions) error
 }
 
 // backlog of a stats socket; few clients come at once.
 const backlog = 128
 
-// open opens one address of a stats socket line.
-func open(b *config.Bind, a *config.Address) (*endpoint, error) {
-	e := &endpoint{level: levelOf(b.Level), severity: severityOf(b.SeverityOut), inherited: -1}
-	options := &netio.ListenOptions{
+// open takes one address of a stats socket line.
+func open(b *config.Bind, a *config.Address, opt *Options) (*endpoint, error) {
+	e := &endpoint{
+		line: b, addr: a,
+		level: levelOf(b.Level), severity: severityOf(b.SeverityOut), exposing: b.ExposeFD, device: b.Interface, inherited: -1,
+	}
+	e.options = &netio.ListenOptions{
 		Backlog:   max(b.Backlog, backlog),
 		ReusePort: true,
 		Interface: b.Interface,
@@ -40,36 +53,54 @@ func open(b *config.Bind, a *config.Address) (*endpoint, error) {
 		UID:       b.UID,
 		GID:       b.GID,
 	}
-	fd, err := e.bind(a, options)
-	if err != nil {
-		return nil, err
+	e.publish = netio.Publish
+	var err error
+	e.fd, err = e.bind(a, opt)
+	return e, err
+}
+
+// show lets clients connect.
+func (e *endpoint) show() (err error) {
+	if err = e.publish(e.fd, e.path, e.options); err != nil {
+		return err
 	}
-	file := os.NewFile(uintptr(fd), e.name)
+	file := os.NewFile(uintptr(e.fd), e.name)
+	e.fd = -1
 	e.listener, err = net.FileListener(file)
 	if closeErr := file.Close(); err == nil && closeErr != nil {
-		e.listener.Close()
 		err = closeErr
 	}
 	if err != nil {
-		return nil, fmt.Errorf("use socket %s: %w", e.name, err)
+		return fmt.Errorf("use socket %s: %w", e.name, err)
 	}
-	return e, nil
+	return nil
 }
 
-func (e *endpoint) bind(a *config.Address, options *netio.ListenOptions) (fd int, err error) {
+// close ends the endpoint, published or not.
+func (e *endpoint) close() {
+	if e.fd >= 0 {
+		netio.Withdraw(e.fd, e.path)
+		e.fd = -1
+	}
+	if e.listener != nil {
+		e.listener.Close()
+	}
+}
+
+func (e *endpoint) bind(a *config.Address, opt *Options) (fd int, err error) {
 	var sa netio.Sockaddr
-	path := ""
 	switch a.Kind {
 	case config.AddrFD:
 		e.name = fmt.Sprintf("fd@%d", a.FD)
 		e.inherited = a.FD
-		if fd, _, err = netio.Adopt(a.FD, options); err == nil {
+		e.publish = func(int, string, *netio.ListenOptions) error { return nil } // it listens already
+		if fd, _, err = netio.Adopt(a.FD, e.options); err == nil {
 			e.inheritedID, err = socketID(a.FD)
 		}
 		return fd, err
 	case config.AddrUnix:
-		e.name, path = "unix@"+a.Path, a.Path
-		sa, err = netio.SockaddrUnix(path)
+		e.name, e.path = "unix@"+a.Path, a.Path
+		sa, err = netio.SockaddrUnix(a.Path)
 	case config.AddrAbstract:
 		e.name = "abns@" + a.Path
 		sa, err = netio.SockaddrAbstract(a.Path)
@@ -84,7 +115,33 @@ func (e *endpoint) bind(a *config.Address, options *netio.ListenOptions) (fd int
 	if err != nil {
 		return -1, err
 	}
-	return netio.Listen(&sa, path, options)
+	for {
+		fd, err = netio.Open(&sa, e.path, e.options)
+		if !errors.Is(err, netio.EADDRINUSE) {
+			return fd, err
+		}
+		if fd, found := e.handed(&sa, opt.Inherited); found {
+			e.publish = netio.Inherit
+			return fd, nil
+		}
+		if opt.MakeRoom == nil || !opt.MakeRoom() {
+			return fd, err
+		}
+	}
+}
+
+// handed copies what a former process had open for an address that cannot be shared, such as an abstract one.
+func (e *endpoint) handed(sa *netio.Sockaddr, inherited []int) (fd int, found bool) {
+	for _, from := range inherited {
+		b, err := netio.Examine(from)
+		if err != nil || !b.Serves(sa, e.path, e.options) {
+			continue
+		}
+		if fd, errno := netio.Dup(from); errno == 0 {
+			return fd, true
+		}
+	}
+	return -1, false
 }
 
 // socketID identifies a socket whatever its descriptor.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/stats"
+	"github.com/penstock/penstock/netio"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -142,7 +143,10 @@ func TestProtocol(t *testing.T) {
 	if want := "Unknown command: 'frobnicate'. Please enter one of the following commands only:\n"; !strings.HasPrefix(unknown, want) {
 		t.Errorf("unknown command: %q, want %q first", unknown, want)
 	}
-	if got, want := strings.Count(unknown, "\n"), len(commands)+2; got != want {
+	if strings.Contains(unknown, "_getsocks") {
+		t.Error("the list shows what is for programs")
+	}
+	if got, want := strings.Count(unknown, "\n"), len(commands)-1+2; got != want {
 		t.Errorf("the list has %d lines, want %d", got, want)
 	}
 	info := mustAsk(t, mustDial(t, s), "show info\n")
@@ -383,4 +387,95 @@ func FuzzCommandLine(f *testing.F) {
 			t.Errorf("%d bytes are answered with %d", len(line), len(answer))
 		}
 	})
+}
+
+// The listening sockets go to clients of sockets that expose them, and others get nothing.
+func TestGetSockets(t *testing.T) {
+	opt := testOptions
+	opt.PassSockets = func(conn *net.UnixConn) error {
+		_, err := io.WriteString(conn, "sockets")
+		return err
+	}
+	dir := t.TempDir()
+	exposing := bindUnix(filepath.Join(dir, "exposing"))
+	exposing.ExposeFD, exposing.Level = true, "user"
+	remote := &config.Bind{Addrs: []config.Address{{Kind: config.AddrTCP, IP: netip.MustParseAddr("127.0.0.1")}}, Level: "admin", ExposeFD: true}
+	for _, test := range []struct {
+		name       string
+		bind       *config.Bind
+		send, want string
+	}{
+		{"exposing", exposing, "_getsocks\n", "sockets"},
+		{"exposing, behind another", exposing, "show cli level;_getsocks;show version\n", "user\n\nsockets"},
+		{"not exposing", bindUnix(filepath.Join(dir, "other")), "_getsocks\n", ""},
+		{"remote", remote, "_getsocks\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := mustListen(t, opt, test.bind)
+			if got := mustAsk(t, mustDial(t, s), test.send); got != test.want {
+				t.Errorf("answer %q, want %q", got, test.want)
+			}
+			for _, own := range s.Sockets() {
+				netio.Close(own.FD)
+			}
+			s.Close()
+		})
+	}
+}
+
+// Before it publishes, a server takes no client from another one; an abstract socket, which exists once, it can
+// only inherit.
+func TestOpenDisturbsNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	abstract := &config.Bind{Addrs: []config.Address{{Kind: config.AddrAbstract, Path: fmt.Sprintf("penstock-open-%d", os.Getpid())}}, Level: "user"}
+	first := mustListen(t, testOptions, abstract, bindUnix(path))
+	if _, err := Open([]*config.Bind{bindUnix(path), abstract}, testOptions); err == nil {
+		t.Fatal("took an address that is in use")
+	}
+	var fds []int
+	for _, s := range first.Sockets() {
+		defer netio.Close(s.FD)
+		fds = append(fds, s.FD)
+	}
+	opt := testOptions
+	opt.Version, opt.Inherited = "second", fds
+	second, err := Open([]*config.Bind{abstract, bindUnix(path)}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(network, addr string) string {
+		conn, err := net.Dial(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return mustAsk(t, conn, "show version\n")
+	}
+	if got := ask("unix", path); got != testOptions.Version+"\n\n" {
+		t.Errorf("the first server answers %q", got)
+	}
+	if err := second.Publish(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(second.Close)
+	second.Serve()
+	if got := ask("unix", path); got != "second\n\n" {
+		t.Errorf("the second server answers %q", got)
+	}
+	first.Close()
+	if got := mustAsk(t, mustDial(t, second), "show version\n"); got != "second\n\n" {
+		t.Errorf("the second server answers %q at the abstract name", got)
+	}
+
+	third, err := Open([]*config.Bind{bindUnix(path)}, testOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Close()
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Errorf("files left behind: %v, %v", files, err)
+	}
+	if got := ask("unix", path); got != "second\n\n" {
+		t.Errorf("the second server answers %q", got)
+	}
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/stats"
+	"github.com/penstock/penstock/netio"
 )
 
 // Options say what a server answers, and how patiently.
@@ -18,6 +20,16 @@ type Options struct {
 	Timeout   time.Duration     // inactivity that ends a session; 0: 10 s
 	MaxConn   int               // sessions at once; 0: 10
 	LineLimit int               // bytes of one line; 0: 16384
+
+	// PassSockets hands the listening sockets of the process to the client of a socket that exposes them. The
+	// connection stays the server's. Nil: there are none.
+	PassSockets func(conn *net.UnixConn) error
+
+	// Inherited are listening sockets of a former process; they stay the caller's. The server has one of them
+	// where an address is in use and cannot be shared.
+	Inherited []int
+	// MakeRoom is called when an address is in use, and says whether it is worth another try. Nil: it is not.
+	MakeRoom func() bool
 }
 
 // The defaults of the configuration language.
@@ -38,9 +50,22 @@ type Server struct {
 	accepting sync.WaitGroup
 }
 
-// Listen opens every address of the binds. It accepts nothing yet. On error all is closed again; the
-// error joins a BindError for each address that failed.
+// Listen opens every address of the binds and publishes them.
 func Listen(binds []*config.Bind, opt Options) (*Server, error) {
+	s, err := Open(binds, opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Publish(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Open takes every address of the binds. Nobody can connect before Publish: until then clients reach whoever
+// listens there already. On error all is closed again; the error joins a BindError for each address that failed.
+func Open(binds []*config.Bind, opt Options) (*Server, error) {
 	if opt.Timeout <= 0 {
 		opt.Timeout = defaultTimeout
 	}
@@ -54,7 +79,7 @@ func Listen(binds []*config.Bind, opt Options) (*Server, error) {
 	var failures []error
 	for _, b := range binds {
 		for i := range b.Addrs {
-			e, err := open(b, &b.Addrs[i])
+			e, err := open(b, &b.Addrs[i], &s.opt)
 			if err != nil {
 				failures = append(failures, bindError(b, &b.Addrs[i], err))
 				continue
@@ -69,8 +94,45 @@ func Listen(binds []*config.Bind, opt Options) (*Server, error) {
 	return s, nil
 }
 
+// Publish lets clients connect; they wait until Serve. It may be called once. The error is a BindError.
+func (s *Server) Publish() error {
+	for _, e := range s.endpoints {
+		if err := e.show(); err != nil {
+			return bindError(e.line, e.addr, err)
+		}
+	}
+	return nil
+}
+
 // Listeners is the number of sockets that the server listens on.
 func (s *Server) Listeners() int { return len(s.endpoints) }
+
+// Socket is a listening socket of the server.
+type Socket struct {
+	FD        int // a copy that belongs to the caller
+	Interface string
+}
+
+// Sockets copies the sockets that the server opened itself. One that cannot be copied is left out.
+func (s *Server) Sockets() []Socket {
+	var sockets []Socket
+	for _, e := range s.endpoints {
+		conn, ok := e.listener.(syscall.Conn)
+		if !ok || e.inherited >= 0 {
+			continue
+		}
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			continue
+		}
+		_ = raw.Control(func(fd uintptr) { // fails when the server is closed
+			if own, errno := netio.Dup(int(fd)); errno == 0 {
+				sockets = append(sockets, Socket{own, e.device})
+			}
+		})
+	}
+	return sockets
+}
 
 // Serve begins to accept sessions. Inherited descriptors are closed: the server has its own copies.
 func (s *Server) Serve() {
@@ -108,7 +170,7 @@ func (s *Server) accept(e *endpoint) {
 		}
 		go func() {
 			defer func() { <-s.slots }()
-			client := &session{server: s, level: e.level, severity: e.severity, timeout: s.opt.Timeout}
+			client := &session{server: s, level: e.level, severity: e.severity, timeout: s.opt.Timeout, exposing: e.exposing}
 			client.talk(conn)
 		}()
 	}
@@ -120,7 +182,7 @@ func (s *Server) Close() {
 	s.stop.Do(func() {
 		close(s.stopped)
 		for _, e := range s.endpoints {
-			e.listener.Close()
+			e.close()
 		}
 		s.accepting.Wait()
 	})

@@ -14,6 +14,8 @@ import (
 // session is one client of the socket. Its goroutine is the only one that touches it.
 type session struct {
 	server   *Server
+	conn     net.Conn
+	exposing bool // the client may have the listening sockets
 	level    level
 	severity severityForm
 	timeout  time.Duration
@@ -32,6 +34,7 @@ const lingering = time.Second
 // talk serves the client until it or the session ends.
 func (s *session) talk(conn net.Conn) {
 	defer conn.Close()
+	s.conn = conn
 	in := bufio.NewReaderSize(conn, s.server.opt.LineLimit)
 	for !s.over {
 		if conn.SetDeadline(time.Now().Add(s.timeout)) != nil {

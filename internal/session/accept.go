@@ -9,7 +9,8 @@ type AcceptStatus uint8
 
 // The outcomes of Accept.
 const (
-	AcceptMore        AcceptStatus = iota // the budget is used up, or the queue is empty: wait for the next report
+	AcceptMore        AcceptStatus = iota // the budget is used up: wait for the next report
+	AcceptEmpty                           // nobody waits: wait for the next report
 	AcceptLimited                         // a maxconn is reached: stop watching until [Shared.WakeAll]
 	AcceptNoResources                     // out of descriptors or memory: stop watching for a moment
 	AcceptTooFast                         // a rate limit is reached: stop watching for Table.RateDelayMs
@@ -45,7 +46,7 @@ func (t *Table) Accept(l *Listener) AcceptStatus {
 				t.complain(p, e)
 				return AcceptNoResources
 			}
-			return AcceptMore
+			return AcceptEmpty
 		}
 		t.open(p, l, fd)
 	}

@@ -27,9 +27,10 @@ type Leaving struct {
 	Slot, Gen uint32
 }
 
-// Freeze takes up to n sessions out of service and appends their snapshots. It returns how many others may
-// still be moved at a later time: those that wait for a server or are connecting come first into the relay.
-func (t *Table) Freeze(out []Snapshot, n int) (_ []Snapshot, left int) {
+// Freeze takes up to n sessions out of service and appends their snapshots. Of the others, later may still be moved:
+// those that wait for a server or are connecting first come into the relay. The rest was restored
+// since the last Offer.
+func (t *Table) Freeze(out []Snapshot, n int) (_ []Snapshot, later, never int) {
 	size := t.slots.Cap()
 	for range size {
 		if n == 0 {
@@ -47,7 +48,7 @@ func (t *Table) Freeze(out []Snapshot, n int) (_ []Snapshot, left int) {
 		t.freeze(id, s, &out[len(out)-1])
 		n--
 	}
-	return out, int(t.live.Load()) - t.leaving - t.staying
+	return out, int(t.live.Load()) - t.leaving - t.staying, t.staying
 }
 
 func (t *Table) freeze(id uint32, s *Session, sn *Snapshot) {
@@ -67,7 +68,7 @@ func (t *Table) freeze(id uint32, s *Session, sn *Snapshot) {
 		Client: t.freezeSide(&s.side[client]), Far: t.freezeSide(&s.side[server]),
 		Up: t.freezeFlow(&s.flow[client]), Down: t.freezeFlow(&s.flow[server]),
 		Peer: zoned(&s.peer), Number: s.number,
-		AcceptWallNs: s.acceptWallNs, AcceptNs: s.acceptNs, QueueMs: s.queueMs, ConnectMs: s.connectMs,
+		AcceptWallNs: s.acceptWallNs, AcceptNs: netio.MonotonicNs() - t.Clock.MonoNs() + s.acceptNs, QueueMs: s.queueMs, ConnectMs: s.connectMs,
 		Retries: s.retries, ServerQueue: s.serverQueue, BackendQueue: s.backendQueue,
 		Redispatched: s.flags&redispatched != 0, Logged: s.flags&logged != 0, ResetSides: s.flags&resetSides != 0,
 	}
@@ -124,8 +125,16 @@ func (t *Table) leavingAt(l Leaving) *Session {
 	return nil
 }
 
-// Restore takes a session back into service. When it was refused it stays here until its end.
-func (t *Table) Restore(l Leaving, refused bool) {
+// Offer begins a handover: sessions that were restored in an earlier one may be frozen again.
+func (t *Table) Offer() {
+	for id := range t.slots.Cap() {
+		t.slots.At(id).flags &^= stays
+	}
+	t.staying = 0
+}
+
+// Restore takes a session back into service.
+func (t *Table) Restore(l Leaving) {
 	s := t.leavingAt(l)
 	if s == nil {
 		return
@@ -137,10 +146,8 @@ func (t *Table) Restore(l Leaving, refused bool) {
 		t.end(l.Slot, s)
 		return
 	}
-	if refused {
-		s.flags |= stays
-		t.staying++
-	}
+	s.flags |= stays
+	t.staying++
 	t.serve(l.Slot, s)
 }
 
@@ -186,7 +193,8 @@ func (t *Table) Adopt(sn *Snapshot, at Place) {
 	s.fe, s.be, s.srv, s.avoid = uint16(at.Frontend), int16(at.Backend), at.Server, -1
 	s.number = sn.Number
 	t.numbered(sn.Number)
-	s.acceptWallNs, s.acceptNs, s.queueMs, s.connectMs = sn.AcceptWallNs, sn.AcceptNs, sn.QueueMs, sn.ConnectMs
+	s.acceptWallNs, s.queueMs, s.connectMs = sn.AcceptWallNs, sn.QueueMs, sn.ConnectMs
+	s.acceptNs = sn.AcceptNs - netio.MonotonicNs() + t.Clock.MonoNs() // a table's clock begins with its process
 	s.peer.SetAddrPort(sn.Peer)
 	if !sn.Peer.IsValid() {
 		s.peer.Family = netio.FamilyUnix
@@ -308,8 +316,8 @@ func (t *Table) adoptFlow(f *flow, sn *FlowSnapshot, mode uint8) {
 		f.buf = t.bufs.hold(sn.Unsent)
 		f.end = uint32(len(sn.Unsent))
 	}
-	if sn.PipeRead >= 0 {
-		f.pipe = t.pipes.Adopt(netio.Pipe{R: int32(sn.PipeRead), W: int32(sn.PipeWrite), Data: int32(sn.PipeBytes)})
+	if sn.PipeRead >= 0 { // how much lies in the pipe the kernel knows best
+		f.pipe = t.pipes.Adopt(netio.Pipe{R: int32(sn.PipeRead), W: int32(sn.PipeWrite), Data: int32(netio.Unread(sn.PipeRead))})
 	}
 }
 

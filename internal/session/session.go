@@ -95,7 +95,7 @@ const (
 	noResource                           // the last attempt failed for want of ports, descriptors or memory
 	independent                          // option independent-streams on the client side
 	independentServer                    // and on the server side; the bit next to it
-	stays                                // no other owner wants it
+	stays                                // it came back from a handover
 )
 
 // Session is one accepted connection and its server connection. It belongs to one worker for life,

@@ -166,7 +166,7 @@ type Table struct {
 
 	freezeAt uint32 // slot that Freeze looked at last
 	leaving  int    // sessions that wait for their fate
-	staying  int    // sessions that were refused
+	staying  int    // sessions that came back
 	killing  bool   // a hard stop was ordered
 }
 

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // FDs returns the open descriptors of a process and what each one is, as /proc/PID/fd names it.
@@ -54,4 +57,41 @@ func TaskStatus(tb testing.TB, pid int, field string) []string {
 		}
 	}
 	return values
+}
+
+// AwaitEnd waits until a process has ended that need not be a child of the test.
+func AwaitEnd(tb testing.TB, pid int) {
+	tb.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ESRCH {
+		return
+	}
+	if err != nil {
+		tb.Fatalf("pidfd of process %d: %v", pid, err)
+	}
+	defer unix.Close(fd)
+	for deadline := time.Now().Add(Deadline); ; {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(poll, int(max(0, time.Until(deadline).Milliseconds())))
+		switch {
+		case n == 1:
+			return
+		case err == unix.EINTR:
+		case err != nil:
+			tb.Fatalf("wait for process %d: %v", pid, err)
+		default:
+			tb.Fatalf("process %d does not end", pid)
+		}
+	}
+}
+
+// Sockets counts the open sockets of a process.
+func Sockets(tb testing.TB, pid int) (n int) {
+	tb.Helper()
+	for _, target := range FDs(tb, pid) {
+		if strings.HasPrefix(target, "socket:") {
+			n++
+		}
+	}
+	return n
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/penstock/penstock/internal/session"
 	"github.com/penstock/penstock/netio"
@@ -21,10 +22,14 @@ func (w *Worker) loop() {
 		}
 		t.Expire()
 		w.retryListeners()
+		w.kick()
 		t.Run()
 		w.yield()
 		n := w.fetch()
 		w.clock.Update()
+		if w.slot != nil {
+			w.slot.Wake(w.clock.MonoNs())
+		}
 		for i := range w.events[:n] {
 			w.handle(&w.events[i])
 		}
@@ -51,6 +56,7 @@ func (w *Worker) yield() {
 // cost a system call per round, while waiting with something ready returns at once.
 func (w *Worker) fetch() int {
 	if w.Table.Runnable() {
+		w.publish(false)
 		n, e := w.epoll.Poll(w.events)
 		if e != 0 {
 			return 0
@@ -64,6 +70,7 @@ func (w *Worker) fetch() int {
 			timeout = 0
 		}
 	}
+	w.publish(timeout != 0)
 	n, e := w.epoll.Wait(w.events, timeout)
 	w.sleeping.Store(false)
 	if e != 0 { // EINTR: the runtime signals threads to stop them
@@ -72,13 +79,20 @@ func (w *Worker) fetch() int {
 	return n
 }
 
+// publish shows the steering program the state that the worker goes to look for events with.
+func (w *Worker) publish(sleeping bool) {
+	if w.slot != nil {
+		w.slot.Publish(w.Table.Live(), w.clock.MonoNs(), sleeping)
+	}
+}
+
 // timeoutMs is how long the worker may sleep, -1 for ever.
 func (w *Worker) timeoutMs() int {
 	at, ok := w.Table.NextExpiry()
 	if !ok {
 		at = sched.Never
 	}
-	if at = sched.Earliest(at, w.retryAt); at == sched.Never {
+	if at = sched.Earliest(sched.Earliest(at, w.retryAt), w.kickAt); at == sched.Never {
 		return -1
 	}
 	return int(max(at.Sub(w.clock.Now()), 0))
@@ -124,6 +138,10 @@ func (w *Worker) rest(i int, ms uint32) {
 }
 
 func (w *Worker) watch(i int) {
+	if w.holds != nil && w.holds[i] {
+		w.watched[i] = held
+		return
+	}
 	l := w.Table.Listeners[i]
 	events := uint32(netio.Readable)
 	if l.Shared {
@@ -200,9 +218,6 @@ func (w *Worker) obey(o uint32) bool {
 	if o&orderResume != 0 {
 		w.resume()
 	}
-	if o&orderStop != 0 {
-		w.closeListeners()
-	}
 	if o&orderKill != 0 {
 		w.Table.KillAll()
 	}
@@ -215,7 +230,49 @@ func (w *Worker) takeCalls() {
 	w.calls.list = nil
 	w.calls.Unlock()
 	for _, f := range list {
-		f(w.Table)
+		f()
+	}
+}
+
+// hold takes the listeners that accept out of epoll, but for the abandoned ones. One that is paused or closed stays so.
+func (w *Worker) hold(abandoned []bool) {
+	w.holds = make([]bool, len(w.watched))
+	for i := range w.watched {
+		if w.holds[i] = i >= len(abandoned) || !abandoned[i]; !w.holds[i] {
+			continue
+		}
+		switch w.watched[i] {
+		case watching, limited, resting:
+			w.unwatch(i, held)
+		}
+	}
+}
+
+// Two seconds of kicks outlast the handshakes that were under way when the listeners of the other process
+// were closed: those move here one by one, at their next segment.
+const (
+	kicks  = 40
+	kickMs = 50
+)
+
+func (w *Worker) startKicks() {
+	w.kicks = kicks
+	w.kickAll()
+}
+
+func (w *Worker) kick() {
+	if w.kickAt != sched.Never && !w.clock.Now().Before(w.kickAt) {
+		w.kickAll()
+	}
+}
+
+func (w *Worker) kickAll() {
+	for i := range w.watched {
+		w.accept(i)
+	}
+	w.kickAt = sched.Never
+	if w.kicks--; w.kicks > 0 {
+		w.kickAt = w.clock.Now().Add(kickMs * time.Millisecond)
 	}
 }
 
@@ -255,6 +312,22 @@ func (w *Worker) listenAgain(i int) bool {
 	return true
 }
 
+// leaveListeners closes all listeners, and accepts before that what waits in the queues of those that
+// nobody else has. A queue holds no more than the backlog: what comes after that many came later.
+func (w *Worker) leaveListeners(abandoned []bool) {
+	for i, l := range w.Table.Listeners {
+		if i >= len(abandoned) || !abandoned[i] || w.watched[i] == closed || w.watched[i] == paused {
+			continue
+		}
+		for range w.backlogs[i] + 1 {
+			if w.Table.Accept(l) != session.AcceptMore {
+				break
+			}
+		}
+	}
+	w.closeListeners()
+}
+
 // closeListeners closes without shutdown(2): another process may hold the same sockets.
 func (w *Worker) closeListeners() {
 	for i, l := range w.Table.Listeners {
@@ -263,10 +336,6 @@ func (w *Worker) closeListeners() {
 		}
 		w.unwatch(i, closed)
 		netio.Close(l.FD)
-	}
-	if !w.closedListeners {
-		w.closedListeners = true
-		close(w.unbound)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/penstock/penstock/ebpf/steer"
 	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/session"
 	"github.com/penstock/penstock/netio"
@@ -32,9 +33,12 @@ type Worker struct {
 	backlogs []int        // by listener, for resuming
 	watched  []watchState // by listener
 	retryAt  sched.Tick   // when listeners that rest are watched again
+	holds    []bool       // by listener: not to be watched until AcceptAgain; nil: none
+	kickAt   sched.Tick   // when all listeners are tried, Never: not at all
+	kicks    int          // how often after that
 
-	yieldedNs       int64 // when the scheduler was last called
-	closedListeners bool
+	slot      *steer.Slot // what the steering program sees of the worker; nil: nobody looks
+	yieldedNs int64       // when the scheduler was last called
 
 	sleeping atomic.Bool
 	orders   atomic.Uint32
@@ -45,12 +49,11 @@ type Worker struct {
 		waiting atomic.Bool
 		list    []Grant
 	}
-	calls struct { // what Call left
+	calls struct { // what others want the thread to do, see do
 		sync.Mutex
-		list []func(*session.Table)
+		list []func()
 	}
-	unbound chan struct{} // closed with the listeners
-	done    chan struct{}
+	done chan struct{}
 }
 
 // Grant is a server's slot handed to a session that waited for it.
@@ -65,9 +68,8 @@ const (
 	orderLimits uint32 = 1 << iota // a maxconn has room again
 	orderPause
 	orderResume
-	orderStop // close the listeners
 	orderKill // end all sessions
-	orderCall // what Call left
+	orderCall // there are calls
 	orderQuit // leave the loop
 )
 
@@ -78,6 +80,7 @@ const (
 	watching watchState = iota
 	limited             // a maxconn is reached
 	resting             // descriptors or memory are short, or a rate limit is reached
+	held                // on order; connections wait in the queue
 	paused
 	taken // resumed, but somebody else has the address
 	closed
@@ -115,16 +118,15 @@ func New(sh *session.Shared, o Options) (w *Worker, err error) {
 	}
 	clock := sched.NewClock()
 	return &Worker{
-		ID:      o.ID,
-		Table:   session.NewTable(sh, uint16(o.ID), ep, clock),
-		epoll:   ep,
-		clock:   clock,
-		events:  make([]netio.Event, o.MaxEvents),
-		cpus:    o.CPUs,
-		waker:   waker,
-		grants:  sched.NewMailbox[Grant](o.Mailbox),
-		unbound: make(chan struct{}),
-		done:    make(chan struct{}),
+		ID:     o.ID,
+		Table:  session.NewTable(sh, uint16(o.ID), ep, clock),
+		epoll:  ep,
+		clock:  clock,
+		events: make([]netio.Event, o.MaxEvents),
+		cpus:   o.CPUs,
+		waker:  waker,
+		grants: sched.NewMailbox[Grant](o.Mailbox),
+		done:   make(chan struct{}),
 	}, nil
 }
 
@@ -142,6 +144,13 @@ func (w *Worker) AddListener(l *session.Listener, backlog int) {
 	w.Table.AddListener(l)
 	w.backlogs = append(w.backlogs, backlog)
 	w.watched = append(w.watched, watching)
+}
+
+// Steer makes the worker show its state to the steering program; before Start only. The steering must stay
+// open until the worker is done.
+func (w *Worker) Steer(s *steer.Steering) {
+	w.clock.Update()
+	w.slot = s.Slot(w.ID, w.clock.MonoNs())
 }
 
 // Start runs the loop on a thread of its own. The error is that of the pinning, which is not fatal:
@@ -172,17 +181,32 @@ func (w *Worker) Discard() {
 	close(w.done)
 }
 
-// ListenersClosed is closed when CloseListeners has been obeyed.
-func (w *Worker) ListenersClosed() <-chan struct{} { return w.unbound }
-
 // Pause stops accepting and refuses new connections, Resume takes it back.
 func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
 
 // Resume makes paused listeners listen again.
 func (w *Worker) Resume() { w.orderInstead(orderResume, orderPause) }
 
-// CloseListeners closes the listeners for good; sessions go on.
-func (w *Worker) CloseListeners() { w.order(orderStop) }
+// StopAccepting leaves listeners alone without closing them: connections wait in their queues for whoever else
+// holds the sockets. Those named by their place in Table.Listeners are not meant: nobody else has them.
+// AcceptAgain takes it back. Both return when it is so.
+func (w *Worker) StopAccepting(abandoned []bool) { w.do(func() { w.hold(abandoned) }) }
+
+// AcceptAgain takes StopAccepting back.
+func (w *Worker) AcceptAgain() {
+	w.do(func() {
+		w.holds = nil
+		w.rewatch(held)
+	})
+}
+
+// Kick tries to accept on every listener, now and for two seconds. A connection that the kernel moves here
+// from a listener that another process closed may come without a wake-up (Linux 5.14 to 6.18, CVE-2026-46015).
+func (w *Worker) Kick() { w.do(w.startKicks) }
+
+// LeaveListeners closes the listeners for good, and returns when it is done; sessions go on. The connections that
+// wait in the queues of those named by their place in Table.Listeners are accepted first: nobody else will.
+func (w *Worker) LeaveListeners(abandoned []bool) { w.do(func() { w.leaveListeners(abandoned) }) }
 
 // KillAll ends all sessions.
 func (w *Worker) KillAll() { w.order(orderKill) }
@@ -191,12 +215,15 @@ func (w *Worker) KillAll() { w.order(orderKill) }
 func (w *Worker) Quit() { w.order(orderQuit) }
 
 // Call has the worker's own thread run f between two rounds of its loop. It waits until f has returned, and
-// reports false when the worker ended instead. While f runs nobody is served, so it must be short.
-func (w *Worker) Call(f func(*session.Table)) bool {
+// reports false when the worker ended instead. While f runs nobody is served, so it must be short. The worker
+// must have been started.
+func (w *Worker) Call(f func(*session.Table)) bool { return w.do(func() { f(w.Table) }) }
+
+func (w *Worker) do(f func()) bool {
 	ran := make(chan struct{})
 	w.calls.Lock()
-	w.calls.list = append(w.calls.list, func(t *session.Table) {
-		f(t)
+	w.calls.list = append(w.calls.list, func() {
+		f()
 		close(ran)
 	})
 	w.calls.Unlock()
