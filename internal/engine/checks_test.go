@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -9,11 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock/penstock/internal/check"
+	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/testutil"
 )
 
@@ -154,6 +158,48 @@ listen l
 `, testutil.Loopback(testutil.FreePort(t))))
 	if e.checker != nil {
 		t.Error("something is checked")
+	}
+}
+
+// Servers without an address, and what only sessions of a former process have, are left alone.
+func TestLeftAlone(t *testing.T) {
+	health := testutil.Serve(t, func(c *testutil.Conn) { io.Copy(io.Discard, c) })
+	gone := testutil.Serve(t, func(c *testutil.Conn) { io.Copy(io.Discard, c) })
+	text := fmt.Sprintf(`
+listen l
+    bind %s
+    timeout client 1s
+    timeout connect 1s
+    timeout server 1s
+    server s1 %s check inter 10ms
+    server s2 name.invalid:80 check inter 10ms init-addr none
+`, testutil.Loopback(testutil.FreePort(t)), health.Addr)
+	cfg, found := config.LoadText("test.cfg", text, config.Options{})
+	if found.Fatal() {
+		t.Fatal(found.List)
+	}
+	former, departed := *cfg.Proxies[0], *cfg.Proxies[0].Servers[0]
+	departed.Name, departed.Addr.Port = "s3", gone.Port
+	former.Binds, former.Servers = nil, []*config.Server{&departed}
+	other := former
+	other.Name = "old"
+	topology, err := json.Marshal([]*config.Proxy{&former, &other})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(cfg, Options{Report: &config.Reporter{W: &testutil.Output{}}, Program: "test", Former: [][]byte{topology}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	procs := runtime.GOMAXPROCS(0)
+	e.Start()
+	t.Cleanup(func() { e.Close(); runtime.GOMAXPROCS(procs) })
+	testutil.Eventually(t, "the first server is checked", func() bool { s, ok := e.CheckState(0, 0); return ok && s.Checks > 5 })
+	if s, ok := e.CheckState(0, 1); !ok || s.Checks > 0 || s.Status != check.Initial {
+		t.Errorf("the server without an address: %+v", s)
+	}
+	if _, ok := e.CheckState(0, 2); ok || gone.Accepted() > 0 {
+		t.Error("a server that departed is checked")
 	}
 }
 
