@@ -287,25 +287,13 @@ func (c *Checker) State(backendID, server int) (State, bool) {
 // LostLines is how many lines for the operator were dropped because nobody took them.
 func (c *Checker) LostLines() uint64 { return c.lost.Load() }
 
+// loop waits and works. A timer counts as due only when it was so before the last look for events: what happened in time
+// is seen in time, also when this process was kept from running.
 func (c *Checker) loop() {
 	defer c.close()
 	for !c.stopping.Load() {
-		for {
-			id, ok := c.timers.Expire(c.clock.Now())
-			if !ok {
-				break
-			}
-			if n := uint32(len(c.checks)); id >= n {
-				c.warm(c.starts[id-n])
-			} else {
-				c.due(c.checks[id])
-			}
-		}
-		timeout := -1
-		if at, ok := c.timers.Next(); ok {
-			timeout = int(max(at.Sub(c.clock.Now()), 0))
-		}
-		n, e := c.epoll.Wait(c.events[:], timeout)
+		looked := c.clock.Now()
+		n, e := c.fetch()
 		c.clock.Update()
 		if e != 0 { // EINTR: the runtime signals threads
 			continue
@@ -318,6 +306,35 @@ func (c *Checker) loop() {
 			} else if k := c.checks[id]; k.running && word == k.word() {
 				c.event(k, c.events[i].Events)
 			}
+		}
+		if n < len(c.events) {
+			c.expire(looked)
+		}
+	}
+}
+
+// fetch gets the next events, and waits for them until the next timer.
+func (c *Checker) fetch() (int, netio.Errno) {
+	timeout := -1
+	if at, ok := c.timers.Next(); ok {
+		timeout = int(max(at.Sub(c.clock.Now()), 0))
+	}
+	if timeout == 0 {
+		return c.epoll.Poll(c.events[:])
+	}
+	return c.epoll.Wait(c.events[:], timeout)
+}
+
+func (c *Checker) expire(now sched.Tick) {
+	for {
+		id, ok := c.timers.Expire(now)
+		if !ok {
+			return
+		}
+		if n := uint32(len(c.checks)); id >= n {
+			c.warm(c.starts[id-n])
+		} else {
+			c.due(c.checks[id], now)
 		}
 	}
 }
@@ -353,13 +370,13 @@ func (c *Checker) say(to func(string), text string) {
 func (c *Checker) schedule(k *Check, at sched.Tick) { c.timers.Schedule(k.id, at) }
 
 // due looks after a check whose timer came. It may have come early, see sched.Timers.
-func (c *Checker) due(k *Check) {
+func (c *Checker) due(k *Check, now sched.Tick) {
 	at := k.next
 	if k.running {
 		at = k.run.deadline
 	}
 	switch {
-	case c.clock.Now().Before(at):
+	case now.Before(at):
 		c.schedule(k, at)
 	case k.running:
 		c.expired(k)

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func replies(turns ...string) func(*testutil.Conn) {
 				c.Send(t)
 			}
 		}
-		c.CloseWrite()
+		_ = c.Conn.(*net.TCPConn).CloseWrite() // the check may have left
 		io.Copy(io.Discard, c)
 	}
 }

@@ -213,11 +213,11 @@ defaults
     timeout client 5s
 listen be
     bind %s
-    server s1 %s check inter 60ms
-    server s2 %s check inter 60ms backup
+    server s1 %s check inter 200ms
+    server s2 %s check inter 200ms backup
 backend counted
     option log-health-checks
-    server s1 %s check inter 80ms rise 2 fall 3
+    server s1 %s check inter 250ms rise 2 fall 3
 backend words
     option tcp-check
     tcp-check connect comment hello
@@ -228,6 +228,7 @@ backend words
     server s1 %s check inter 1s
 backend http
     option httpchk GET /
+    timeout check 20s
     server s1 %s check inter 1s
 backend tracking
     server t1 127.0.0.1:1 track be/s1
