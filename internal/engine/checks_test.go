@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/session"
 	"github.com/penstock/penstock/internal/testutil"
 )
 
@@ -158,6 +159,37 @@ listen l
 `, testutil.Loopback(testutil.FreePort(t))))
 	if e.checker != nil {
 		t.Error("something is checked")
+	}
+}
+
+// A check goes where its own words say, else to the server.
+func TestCheckTarget(t *testing.T) {
+	for _, c := range []struct{ server, want string }{
+		{"127.0.0.1:80", "127.0.0.1:80"},
+		{"127.0.0.1:80 port 81", "127.0.0.1:81"},
+		{"127.0.0.1:80 addr 127.0.0.2", "127.0.0.2:80"},
+		{"127.0.0.1:80 addr 127.0.0.2:82", "127.0.0.2:82"},
+		{"127.0.0.1:80 addr 127.0.0.2:82 port 83", "127.0.0.2:83"},
+		{"127.0.0.1:+5 port 84", "127.0.0.1:84"},
+		{"[::1]:85", "[::1]:85"},
+		{"127.0.0.1:80 addr [::1] port 86", "[::1]:86"},
+		{"unix@/tmp/s addr 127.0.0.1:87", "127.0.0.1:87"},
+		{"localhost:88 addr 127.0.0.3", "127.0.0.3:88"},
+	} {
+		cfg, found := config.LoadText("test.cfg", "backend b\n timeout connect 1s\n timeout server 1s\n server s "+c.server+" check\n", config.Options{})
+		if found.Fatal() {
+			t.Errorf("%s: %v", c.server, found.List)
+			continue
+		}
+		e := &Engine{cfg: cfg, opt: Options{Report: &config.Reporter{W: &testutil.Output{}}}, shared: &session.Shared{}, checking: true}
+		if !e.buildProxies("") {
+			t.Errorf("%s: cannot be built", c.server)
+			continue
+		}
+		target, ok := e.checkTarget(cfg.Proxies[0], cfg.Proxies[0].Servers[0], &e.proxies[0].Servers[0])
+		if addr := target.Addr.Addr(); !ok || addr.AddrPort().String() != c.want {
+			t.Errorf("%s: checked at %v, %v; want %s", c.server, addr.AddrPort(), ok, c.want)
+		}
 	}
 }
 
