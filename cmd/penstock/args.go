@@ -37,6 +37,7 @@ const (
 	flagQuiet            = "quiet"
 	flagVerbose          = "verbose"
 	flagMasterWorker     = "master-worker"
+	flagMasterCLI        = "master-cli"
 	flagZeroWarning      = "zero-warning"
 	flagDiagnostic       = "diagnostic"
 	flagIgnoreResolution = "ignore-resolution"
@@ -103,6 +104,7 @@ var valueFlags = map[string]string{
 	"-C": flagDirectory,
 	"-L": flagLocalPeer,
 	"-N": flagProxyMaxConn,
+	"-S": flagMasterCLI,
 	"-f": flagFile,
 	"-m": flagMemory,
 	"-n": flagMaxConn,
@@ -235,11 +237,6 @@ func (n *normaliser) one() error {
 		return n.pids(word, flagFinish)
 	case word == "-st":
 		return n.pids(word, flagTerminate)
-	case word == "-S":
-		if _, ok := n.take(); !ok {
-			return n.usage("option %s needs an address", word)
-		}
-		n.addValue(flagIgnored, word)
 	case simpleFlags[word] != "":
 		n.add(simpleFlags[word])
 	case valueFlags[word] != "":

@@ -17,7 +17,7 @@ func TestNormalise(t *testing.T) {
 		{"-D -p /run/p.pid -f x", "run --daemon --pidfile=/run/p.pid --file=x"},
 		{"-d -f cfg", "run --debug --file=cfg"},
 		{"-db -dr -dW -dD -q -V", "run --foreground --ignore-resolution --zero-warning --diagnostic --quiet --verbose"},
-		{"-W -d -S fd@5 -L A -f cfg -p pid", "run --master-worker --debug --ignored=-S --local-peer=A --file=cfg --pidfile=pid"},
+		{"-W -d -S fd@5 -L A -f cfg -p pid", "run --master-worker --debug --master-cli=fd@5 --local-peer=A --file=cfg --pidfile=pid"},
 		{"-Ws -f x", "run --master-worker --file=x"},
 		{"-n 100 -N 50 -m 256 -C /etc -L me", "run --maxconn=100 --proxy-maxconn=50 --memory=256 --directory=/etc --local-peer=me"},
 		{"-n abc -N 12x -m -5", "run --maxconn=0 --proxy-maxconn=12 --memory=-5"},

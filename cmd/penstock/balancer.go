@@ -28,6 +28,7 @@ type balancer struct {
 	cfg        *config.Config
 	report     *config.Reporter
 	background *process.BackgroundProcess // nil in the foreground
+	worker     *process.WorkerProcess     // nil without a master
 
 	limits  limits
 	engine  *engine.Engine
@@ -74,12 +75,37 @@ func (b *balancer) run() error {
 			return exitCode(exitFailure)
 		}
 	}
+	if b.worker != nil {
+		if err := b.worker.Ready(); err != nil {
+			b.report.Alertf("Cannot tell the master: %v", err)
+			return exitCode(exitFailure)
+		}
+	}
 	ready := []string{"READY=1", "STATUS=Ready."}
 	if len(b.settings.Finish)+len(b.settings.Terminate) > 0 {
 		ready = append(ready, fmt.Sprintf("MAINPID=%d", os.Getpid()))
 	}
 	b.tell(ready...)
 	return b.serve()
+}
+
+// attend serves the connections that the master passes on. The channel is closed at the end of the master.
+func (b *balancer) attend() <-chan struct{} {
+	if b.worker == nil {
+		return nil
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			conn, allowed, err := b.worker.Accept()
+			if err != nil {
+				return
+			}
+			b.api.Attend(conn, allowed)
+		}
+	}()
+	return gone
 }
 
 // open binds everything and takes over the signals.
@@ -192,7 +218,7 @@ func (b *balancer) close() {
 // announce writes the pid file and tells the old processes that their successor listens.
 func (b *balancer) announce() bool {
 	path := b.cfg.Global.PidFile
-	if path != "" && (b.background != nil || b.settings.MasterWorker) {
+	if path != "" && b.background != nil {
 		if err := process.WritePIDFile(path, os.Getpid()); err != nil {
 			b.report.Alertf("[%s.main()] Cannot create pidfile %s : %v", programName, path, err)
 			return false
@@ -242,6 +268,7 @@ const logPatience = time.Second
 func (b *balancer) serve() error {
 	var graceOver, hardStop <-chan time.Time
 	succeeded := b.succeeded
+	alone := b.attend()
 	softStop := func() {
 		b.api.Close()
 		b.succession.close() // who ends takes over nothing more
@@ -249,6 +276,15 @@ func (b *balancer) serve() error {
 		if after := b.cfg.Global.HardStopAfter; after > 0 {
 			hardStop = time.After(after)
 		}
+	}
+	finish := func() {
+		b.stopping = true
+		if grace := b.cfg.Global.Grace; grace > 0 {
+			b.event(logging.LevelWarning, "Scheduling a soft-stop in %d ms.", grace.Milliseconds())
+			graceOver = time.After(grace)
+			return
+		}
+		softStop()
 	}
 	for {
 		select {
@@ -260,14 +296,8 @@ func (b *balancer) serve() error {
 				if b.stopping {
 					break
 				}
-				b.stopping = true
 				b.tell("STOPPING=1")
-				if grace := b.cfg.Global.Grace; grace > 0 {
-					b.event(logging.LevelWarning, "Scheduling a soft-stop in %d ms.", grace.Milliseconds())
-					graceOver = time.After(grace)
-					break
-				}
-				softStop()
+				finish()
 			case process.Pause:
 				b.engine.Pause()
 			case process.Resume:
@@ -280,14 +310,16 @@ func (b *balancer) serve() error {
 		case <-succeeded:
 			succeeded = nil // the successor speaks to the service manager from now on
 			if !b.stopping {
-				b.stopping = true
-				softStop()
+				finish()
 			}
 		case <-graceOver:
 			softStop()
 		case <-hardStop:
 			b.event(logging.LevelWarning, "soft-stop running for too long, performing a hard-stop.")
 			b.engine.HardStop()
+		case <-alone:
+			b.report.Alertf("The master is gone, and this worker ends with it.")
+			return exitCode(exitFailure)
 		case <-b.engine.Done():
 			return nil
 		}

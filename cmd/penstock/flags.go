@@ -14,6 +14,7 @@ type settings struct {
 	Quiet        bool
 	Verbose      bool
 	MasterWorker bool
+	MasterCLI    []string
 	ZeroWarning  bool
 	Diagnostic   bool
 
@@ -45,7 +46,8 @@ func settingFlags() []cli.Flag {
 		toggle(flagDebug, "-d: stay in the foreground and say more"),
 		toggle(flagQuiet, "-q: print errors only"),
 		toggle(flagVerbose, "-V: say more"),
-		hidden(flagMasterWorker),
+		toggle(flagMasterWorker, "-W, -Ws: a master process that keeps a worker and replaces it at a reload"),
+		&cli.StringSliceFlag{Name: flagMasterCLI, Usage: "-S: the master takes commands at `ADDRESS`[,PARAMETER]..."},
 		toggle(flagZeroWarning, "-dW: a warning is an error"),
 		toggle(flagDiagnostic, "-dD: advice about suspicious settings"),
 		toggle(flagIgnoreResolution, "-dr: start although a server's name does not resolve"),
@@ -84,6 +86,7 @@ func settingsOf(c *cli.Context) settings {
 		Quiet:            c.Bool(flagQuiet),
 		Verbose:          c.Bool(flagVerbose),
 		MasterWorker:     c.Bool(flagMasterWorker),
+		MasterCLI:        c.StringSlice(flagMasterCLI),
 		ZeroWarning:      c.Bool(flagZeroWarning),
 		Diagnostic:       c.Bool(flagDiagnostic),
 		IgnoreResolution: c.Bool(flagIgnoreResolution),

@@ -79,6 +79,7 @@ func (s *settings) override(cfg *config.Config) {
 		g.PidFile = s.PIDFile
 	}
 	g.Daemon = (g.Daemon || s.Daemon) && !s.Foreground && !s.Debug
+	g.MasterWorker = g.MasterWorker || s.MasterWorker
 	g.ZeroWarning = g.ZeroWarning || s.ZeroWarning
 	g.NoSplice = g.NoSplice || s.NoSplice
 	g.NoReusePort = g.NoReusePort || s.NoReusePort
@@ -104,9 +105,6 @@ func (s *settings) engineOptions(report *config.Reporter) engine.Options {
 
 // warnIgnored tells which options have no effect.
 func (s *settings) warnIgnored(report *config.Reporter) {
-	if s.MasterWorker {
-		report.Warningf("Master-worker mode is not implemented yet: there is one process, which serves and takes signals.")
-	}
 	for _, option := range s.Ignored {
 		report.Warningf("Option '%s' is not implemented yet and has no effect.", option)
 	}

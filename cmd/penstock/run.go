@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/master"
 	"github.com/penstock/penstock/internal/process"
 )
 
@@ -33,17 +35,31 @@ func runCommand(env *environment) *cli.Command {
 
 // run goes into the background when it shall, reads the configuration and serves until a stop.
 func (env *environment) run(s settings) error {
+	worker, err := process.Worker()
+	if err != nil {
+		env.reporter(s).Alertf("Cannot become a worker: %v", err)
+		return exitCode(exitFailure)
+	}
+	if worker != nil {
+		env.stderr = io.MultiWriter(worker, env.stderr)
+	}
 	report := env.reporter(s)
 	background, err := process.Background()
 	if err != nil {
 		report.Alertf("Cannot become a background process: %v", err)
 		return exitCode(exitFailure)
 	}
+	if worker != nil || background != nil {
+		env.environ = os.Environ() // without what was meant for this process
+	}
 	start, err := os.Getwd()
 	if err != nil {
 		start = "" // it stays where it is
 	}
-	if background == nil && s.Daemon && !s.Foreground && !s.Debug {
+	if worker == nil && master.Continues() {
+		return env.continueMaster(s, start, background)
+	}
+	if worker == nil && background == nil && s.Daemon && !s.Foreground && !s.Debug {
 		return env.detach(start, report)
 	}
 	if err = changeDirectory(s, report); err != nil {
@@ -53,13 +69,19 @@ func (env *environment) run(s settings) error {
 	if err != nil {
 		return err
 	}
-	if background == nil && cfg.Global.Daemon && !found.Fatal() {
+	if worker == nil && background == nil && cfg.Global.Daemon && !found.Fatal() {
 		return env.detach(start, report) // the background process reads it again, and reports
 	}
 	if cfg.Global.Quiet {
 		report.Quiet = true
 	}
+	if worker == nil && cfg.Global.MasterWorker && !found.Fatal() {
+		return env.becomeMaster(s, start, background, report) // the worker reads it again, and reports
+	}
 	s.warnIgnored(report)
+	if len(s.MasterCLI) > 0 {
+		report.Warningf("Option '-S' has no effect without a master (-W).")
+	}
 	found.Print(report)
 	if found.Fatal() {
 		return exitCode(exitFailure)
@@ -75,7 +97,7 @@ func (env *environment) run(s settings) error {
 		report.Alertf("No enabled listener found (check for 'bind' directives) ! Exiting.")
 		return exitCode(exitFailure)
 	}
-	b := &balancer{env: env, settings: s, cfg: cfg, report: report, background: background}
+	b := &balancer{env: env, settings: s, cfg: cfg, report: report, background: background, worker: worker}
 	return b.run()
 }
 

@@ -28,6 +28,9 @@ const optionText = `Usage: penstock [-f <file or directory>]... [options] [-- <f
   -cc <cond>     evaluate a condition: exit code 0 true, 1 false, 2 unreadable
   -D             run in the background; -db stays in the foreground
   -d             debug: stay in the foreground and say more
+  -W, -Ws        a master keeps a worker and replaces it at a reload (SIGUSR2)
+  -S <address>[,<parameter>...]
+                 the master takes commands there; with -W
   -p <file>      write the process id to a file, in the background or with -W
   -q, -V         quiet, verbose
   -v, -vv        version; with build and kernel features
@@ -43,7 +46,7 @@ const optionText = `Usage: penstock [-f <file or directory>]... [options] [-- <f
   -dW            a warning is an error
   -dD            advice about suspicious settings
   -dS, -dR       no splice, no SO_REUSEPORT
-  -W, -Ws, -S, -x, -4, -dC, -dK, -dc, -dt
+  -x, -4, -dC, -dK, -dc, -dt
                  accepted with a warning: not implemented yet
   -de, -dp, -dk, -dv, -dA, -dF, -dG, -dI, -dL, -dM, -dT, -dV, -dZ
                  accepted

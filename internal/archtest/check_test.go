@@ -29,7 +29,8 @@ var layers = map[string]int{
 	"internal/runtimeapi": 5,
 	"internal/handover":   5,
 	"internal/process":    6,
-	"cmd":                 7, // every main is on top, of process too
+	"internal/master":     7,
+	"cmd":                 8, // every main is on top
 }
 
 // testOnly are the packages that exist for tests: they stand outside the layers, and only tests

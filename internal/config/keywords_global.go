@@ -74,6 +74,7 @@ var globalKeywords = map[string]globalKeyword{
 	"profiling.tasks":                    {class: Implemented, parse: parseProfiling},
 	"set-dumpable":                       {class: Implemented, parse: parseSetDumpable},
 	"master-worker":                      {class: Implemented, parse: parseMasterWorker},
+	"mworker-max-reloads":                {class: Implemented, parse: parseMaxReloads},
 	"harden.reject-privileged-ports.tcp": {class: NotYet, parse: parseHarden},
 
 	"nbproc": {class: Removed, note: "nbproc is not supported any more since HAProxy 2.5. Threads will automatically be used on multi-processor machines if available."},
@@ -90,7 +91,7 @@ func newGlobal() Global {
 	return Global{
 		UID: -1, GID: -1, StrictLimits: true,
 		StatsTimeout: 10 * time.Second, StatsMaxConn: 10,
-		BufSize: 16384, MaxAccept: 4, MaxPollEvts: 200, IdleTimer: time.Second,
+		MaxReloads: DefaultMaxReloads, BufSize: 16384, MaxAccept: 4, MaxPollEvts: 200, IdleTimer: time.Second,
 	}
 }
 
@@ -386,7 +387,22 @@ func parseMasterWorker(p *parser, s *stmt) {
 		p.alert(s, 1, codeInvalidValue, "'%s' only supports 'no-exit-on-failure' option.", s.keyword())
 		return
 	}
-	p.warn(s, 0, "ignored", "'%s' is ignored: the process runs without a master.", s.keyword())
+	if p.tooMany(s, 1, 1) {
+		return
+	}
+	p.cfg.Global.MasterWorker = true
+	p.cfg.Global.NoExitOnFailure = len(s.words) > 1
+}
+
+func parseMaxReloads(p *parser, s *stmt) {
+	n, ok := p.integer(s)
+	switch {
+	case !ok:
+	case n < 0:
+		p.alert(s, 1, codeInvalidValue, "'%s' : invalid value %d, must be >= 0", s.keyword(), n)
+	default:
+		p.cfg.Global.MaxReloads = n
+	}
 }
 
 func parseHarden(p *parser, s *stmt) {

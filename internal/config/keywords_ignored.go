@@ -53,7 +53,7 @@ func init() {
 		"noevports", "nogetaddrinfo", "no-memory-trimming", "tune.disable-fast-forward",
 		"tune.disable-zero-copy-forwarding")
 	acceptWith(ignoreInteger,
-		"mworker-max-reloads", "tune.maxrewrite", "tune.buffers.limit", "tune.buffers.reserve",
+		"tune.maxrewrite", "tune.buffers.limit", "tune.buffers.reserve",
 		"tune.rcvbuf.frontend", "tune.rcvbuf.backend", "tune.sndbuf.frontend", "tune.sndbuf.backend",
 		"tune.recv_enough", "tune.stick-counters", "tune.pattern.cache-size", "tune.max-rules-at-once",
 		"tune.max-checks-per-thread", "tune.vars.global-max-size", "tune.vars.proc-max-size",

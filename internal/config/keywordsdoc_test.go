@@ -41,7 +41,6 @@ var docClasses = []docClass{docImplemented, docAccepted, docIgnored, docNotYet, 
 var withoutEffect = map[string][]string{
 	"global": {
 		"noepoll", "busy-polling", "thread-groups", "default-path", "external-check", "profiling.tasks", "set-dumpable",
-		"master-worker",
 	},
 	"proxy": {
 		"hash-preserve-affinity", "max-session-srv-conns", "retry-on", "guid", "description", "server-state-file-name",
@@ -64,9 +63,8 @@ var withoutEffect = map[string][]string{
 
 // keywordRemarks are what a class alone does not say.
 var keywordRemarks = map[string]string{
-	"global master-worker": "warning: there is no master process",
-	"global stats":         "`socket`, `timeout`, `maxconn`",
-	"global log":           "to UDP, UNIX datagram, `stdout`, `stderr`, `fd@`; not to rings or over TCP",
+	"global stats": "`socket`, `timeout`, `maxconn`",
+	"global log":   "to UDP, UNIX datagram, `stdout`, `stderr`, `fd@`; not to rings or over TCP",
 	"global harden.reject-privileged-ports.tcp": "`off` is accepted",
 	"proxy mode":                        "`tcp`; a section in `mode http` is refused",
 	"proxy use_backend":                 "one, without condition and with a plain name",

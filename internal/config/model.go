@@ -25,6 +25,9 @@ type Config struct {
 	Files   []string // the files read, in order
 }
 
+// DefaultMaxReloads is how many reloads a worker may outlive when nothing is configured.
+const DefaultMaxReloads = 50
+
 // Global is the merged content of all global sections (and of the command line that overrides them).
 type Global struct {
 	Daemon       bool
@@ -60,6 +63,9 @@ type Global struct {
 
 	SpreadChecks    int           // percent of an interval by which checks are moved at random, 0..50
 	MaxSpreadChecks time.Duration // the longest wait before a first check; 0: unlimited
+	MasterWorker    bool
+	NoExitOnFailure bool // the master outlives a worker that crashed, while others are left
+	MaxReloads      int  // reloads that a worker may outlive, default DefaultMaxReloads
 
 	Logs            []LogTarget
 	LogSendHostname bool

@@ -291,7 +291,6 @@ func TestFindings(t *testing.T) {
 				"alert 18:9-12 'setenv' failed on variable 'a=b' : Invalid argument.",
 				"alert 19:15-18 unsupported default-path mode 'foo' for 'default-path', supported modes include 'current', 'config', 'parent', and 'origin'.",
 				"warning 20:2-26 'ssl-default-bind-ciphers' is ignored: Penstock does not handle TLS.",
-				"warning 21:2-15 'master-worker' is ignored: the process runs without a master.",
 				"alert 22:2-9 'set-var' is not implemented yet by Penstock (HAProxy knows it)",
 				"alert 23:15-16 'tune.bufsize' expects a positive integer argument.",
 				"alert 24:17-22 'tune.idletimer' expects a timer value between 0 and 65535 ms.",

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +47,7 @@ func Detach(args []string, dir string, env []string) (code int, err error) {
 	}
 	child, err := os.StartProcess(path, append([]string{os.Args[0]}, args...), &os.ProcAttr{
 		Dir:   dir,
-		Env:   append(withoutReady(env), readyVariable+"="+strconv.Itoa(pipe[1])),
+		Env:   append(withoutVariable(env, readyVariable), readyVariable+"="+strconv.Itoa(pipe[1])),
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
@@ -71,16 +70,6 @@ func Detach(args []string, dir string, env []string) (code int, err error) {
 		code = 1 // killed, or gone without having served
 	}
 	return code, nil
-}
-
-func withoutReady(env []string) []string {
-	kept := make([]string, 0, len(env)+1)
-	for _, entry := range env {
-		if !strings.HasPrefix(entry, readyVariable+"=") {
-			kept = append(kept, entry)
-		}
-	}
-	return kept
 }
 
 // BackgroundProcess is this process's end of the readiness pipe.
@@ -118,10 +107,8 @@ func Background() (*BackgroundProcess, error) {
 func (b *BackgroundProcess) Ready() error {
 	defer unix.Close(b.pipe)
 	defer unix.Close(b.null)
-	for fd := 0; fd <= 2; fd++ {
-		if err := unix.Dup3(b.null, fd, 0); err != nil {
-			return fmt.Errorf("redirect descriptor %d: %w", fd, err)
-		}
+	if err := redirect(b.null); err != nil {
+		return err
 	}
 	for {
 		_, err := unix.Write(b.pipe, []byte{readyByte})
@@ -133,4 +120,20 @@ func (b *BackgroundProcess) Ready() error {
 			return fmt.Errorf("report readiness: %w", err)
 		}
 	}
+}
+
+// redirect makes the standard input and outputs the file null.
+func redirect(null int) error {
+	for fd := 0; fd <= 2; fd++ {
+		if err := unix.Dup3(null, fd, 0); err != nil {
+			return fmt.Errorf("redirect descriptor %d: %w", fd, err)
+		}
+	}
+	return nil
+}
+
+// Pass prepares the readiness pipe for the program that replaces this one (see Replace): it returns the
+// environment with which Background finds it there, and the descriptor to keep.
+func (b *BackgroundProcess) Pass(env []string) (passed []string, keep int) {
+	return append(withoutVariable(env, readyVariable), readyVariable+"="+strconv.Itoa(b.pipe)), b.pipe
 }

@@ -41,6 +41,10 @@ func TestMain(m *testing.M) {
 		playAssume(arg)
 	case "detach":
 		playDetach(arg)
+	case "worker":
+		playWorker(arg)
+	case "replace":
+		playReplace(arg)
 	}
 	os.Exit(99)
 }

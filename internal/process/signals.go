@@ -24,6 +24,8 @@ const (
 	Dump
 	// Collect asks to return unused memory to the system.
 	Collect
+	// Reload asks a master for new workers.
+	Reload
 )
 
 // Request is one event and the signal that carried it.
@@ -42,11 +44,26 @@ var events = map[unix.Signal]Event{
 	unix.SIGQUIT: Collect,
 }
 
+// masterEvents are what the signals mean to a master.
+var masterEvents = map[unix.Signal]Event{
+	unix.SIGTERM: Terminate,
+	unix.SIGINT:  Terminate,
+	unix.SIGUSR1: SoftStop,
+	unix.SIGTTOU: Pause,
+	unix.SIGTTIN: Resume,
+	unix.SIGHUP:  Reload,
+	unix.SIGUSR2: Reload,
+}
+
 // Signals is the subscription of a process to its signals.
 type Signals struct {
 	C       <-chan Request
+	events  map[unix.Signal]Event
 	arrived chan os.Signal
 	done    chan struct{}
+	ended   chan struct{}
+	before  map[unix.Signal]sigaction // what Defer changed
+	pending []Request                 // taken by forward and by nobody behind it; valid once ended is closed
 }
 
 // Watch takes over the signals of the process: they arrive as requests on C, in their order, instead
@@ -54,8 +71,18 @@ type Signals struct {
 // that the parent had ignored, as a shell does for what it puts in the background. Only one subscription may exist.
 func Watch() *Signals {
 	signal.Ignore(unix.SIGPIPE, unix.SIGUSR2)
+	return watch(events)
+}
+
+// WatchMaster is Watch for a master process, for which SIGHUP and SIGUSR2 are requests to reload. SIGQUIT is ignored.
+func WatchMaster() *Signals {
+	signal.Ignore(unix.SIGPIPE, unix.SIGQUIT)
+	return watch(masterEvents)
+}
+
+func watch(events map[unix.Signal]Event) *Signals {
 	out := make(chan Request)
-	s := &Signals{C: out, arrived: make(chan os.Signal, 64), done: make(chan struct{})}
+	s := &Signals{C: out, events: events, arrived: make(chan os.Signal, 64), done: make(chan struct{}), ended: make(chan struct{})}
 	for sig, event := range events {
 		if event == Terminate && signal.Ignored(sig) {
 			continue
@@ -67,6 +94,7 @@ func Watch() *Signals {
 }
 
 func (s *Signals) forward(out chan<- Request) {
+	defer close(s.ended)
 	for {
 		select {
 		case <-s.done:
@@ -76,20 +104,60 @@ func (s *Signals) forward(out chan<- Request) {
 			if !ok {
 				continue
 			}
+			request := Request{Event: s.events[sig], Signal: sig}
 			select {
 			case <-s.done:
+				s.pending = append(s.pending, request)
 				return
-			case out <- Request{Event: events[sig], Signal: sig}:
+			case out <- request:
 			}
 		}
 	}
 }
 
-// Stop ends the subscription; the signals have their default action again.
+// Stop ends the subscription; the signals have their default action again, unless they are blocked.
 func (s *Signals) Stop() {
 	signal.Stop(s.arrived)
 	close(s.done)
 }
+
+// Defer ends the subscription of a master whose program is to be replaced, and returns the requests that
+// arrived and that nobody has taken from C. What comes later waits for the next program, or does what Replace's
+// file says. When there is no next program, Again goes on.
+func (s *Signals) Defer() []Request {
+	s.before = map[unix.Signal]sigaction{unix.SIGHUP: act(unix.SIGHUP, actIgnore)}
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT} {
+		if !signal.Ignored(sig) {
+			s.before[sig] = act(sig, actDefault)
+		}
+	}
+	_ = finishHandlers() // what it misses is lost in the worst case
+	s.Stop()
+	<-s.ended
+	left := s.pending
+	for {
+		select {
+		case got := <-s.arrived:
+			if sig, ok := got.(unix.Signal); ok {
+				left = append(left, MasterRequest(sig))
+			}
+		default:
+			return left
+		}
+	}
+}
+
+// Again is a new subscription of a master after Defer.
+func (s *Signals) Again() *Signals {
+	again := WatchMaster()
+	for sig, action := range s.before {
+		act(sig, action)
+	}
+	return again
+}
+
+// MasterRequest is what a signal asks a master for.
+func MasterRequest(sig unix.Signal) Request { return Request{Event: masterEvents[sig], Signal: sig} }
 
 // DieBy ends the process by sig, so that the parent's wait status tells it apart from an exit. The
 // signal gets its default action back first. Should it not kill, the exit code names it as a shell does.

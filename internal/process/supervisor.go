@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Supervisor is the service manager that started the process and wants to know how it fares. A nil
@@ -41,4 +44,11 @@ func (s *Supervisor) Close() {
 	if s != nil {
 		s.conn.Close()
 	}
+}
+
+// Monotonic is the time of the clock that a service manager compares the beginning of a reload with.
+func Monotonic() time.Duration {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // this clock is always there
+	return time.Duration(now.Nano())
 }

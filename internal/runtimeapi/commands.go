@@ -15,7 +15,7 @@ type command struct {
 	words []string
 	usage string
 	help  string
-	level level
+	level Level
 	run   func(s *session, args []string)
 }
 
@@ -32,7 +32,7 @@ func init() {
 		{words: []string{"set", "timeout"}, usage: "set timeout cli <delay>", help: "change the time that this session may idle", run: (*session).setTimeout},
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
-		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: levelOperator, run: (*session).showEnv},
+		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
 		{words: []string{"show", "info"}, usage: "show info", help: "show the state of the process", run: (*session).showInfo},
 		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
 		{words: []string{"user"}, usage: "user", help: "lower the level of this session to user", run: (*session).user},
@@ -45,15 +45,15 @@ func init() {
 // general is the number of commands at the end of the table that every list shows.
 const general = 3
 
-// find returns the command that the words begin with, and the words that are left.
-func find(words []string) (*command, []string) {
-	for i := range commands {
-		c := &commands[i]
-		if len(words) >= len(c.words) && slices.Equal(c.words, words[:len(c.words)]) {
-			return c, words[len(c.words):]
+// find returns the command of most words that the words begin with, and the words that are left.
+func find(table []command, words []string) (best *command, left []string) {
+	for i := range table {
+		c := &table[i]
+		if len(words) >= len(c.words) && slices.Equal(c.words, words[:len(c.words)]) && (best == nil || len(c.words) > len(best.words)) {
+			best, left = c, words[len(c.words):]
 		}
 	}
-	return nil, nil
+	return best, left
 }
 
 func (s *session) echo(args []string) { s.reply(strings.Join(args, " ")) }
@@ -73,9 +73,9 @@ func (s *session) getSockets([]string) {
 	}
 }
 
-func (s *session) user([]string) { s.level = levelUser }
+func (s *session) user([]string) { s.level = LevelUser }
 
-func (s *session) operator([]string) { s.level = min(s.level, levelOperator) }
+func (s *session) operator([]string) { s.level = min(s.level, LevelOperator) }
 
 func (s *session) showLevel([]string) { s.reply(s.level.String()) }
 
@@ -150,7 +150,7 @@ func seconds(args []string) (time.Duration, bool) {
 func (s *session) prompt(args []string) {
 	if len(args) == 0 {
 		on := !s.prompted
-		s.prompted, s.interactive = on, on
+		s.prompted, s.interactive = on, on || s.server.opt.Master != nil
 		return
 	}
 	for _, arg := range args {
@@ -200,8 +200,9 @@ func (s *session) nearest(words []string) []*command {
 		distance int
 	}
 	var found []candidate
-	for i := range commands[:len(commands)-general] {
-		c := &commands[i]
+	table := s.server.table
+	for i := range table[:len(table)-general] {
+		c := &table[i]
 		if c.level > s.level || c.usage == "" {
 			continue
 		}
@@ -249,9 +250,10 @@ func editDistance(a, b string) int {
 
 // list prints the commands of the session's level that show accepts, and the general ones.
 func (s *session) list(show func(*command) bool) {
-	for i := range commands {
-		c := &commands[i]
-		if c.level <= s.level && c.usage != "" && (i >= len(commands)-general || show(c)) {
+	table := s.server.table
+	for i := range table {
+		c := &table[i]
+		if c.level <= s.level && c.usage != "" && (i >= len(table)-general || show(c)) {
 			s.reply(fmt.Sprintf("  %-40s: %s", c.usage, c.help))
 		}
 	}

@@ -1,29 +1,29 @@
 package runtimeapi
 
-// level is what a session may do.
-type level uint8
+// Level is what a session may do: each level includes the ones before.
+type Level uint8
 
 const (
-	levelUser level = iota
-	levelOperator
-	levelAdmin
+	LevelUser Level = iota
+	LevelOperator
+	LevelAdmin
 )
 
-func levelOf(name string) level {
+func levelOf(name string) Level {
 	switch name {
 	case "user":
-		return levelUser
+		return LevelUser
 	case "admin":
-		return levelAdmin
+		return LevelAdmin
 	}
-	return levelOperator
+	return LevelOperator
 }
 
-func (l level) String() string {
+func (l Level) String() string {
 	switch l {
-	case levelUser:
+	case LevelUser:
 		return "user"
-	case levelAdmin:
+	case LevelAdmin:
 		return "admin"
 	}
 	return "operator"

@@ -14,13 +14,19 @@ import (
 	"github.com/penstock/penstock/netio"
 )
 
+// Name is the address of a stats socket as HAPROXY_CLI and show cli sockets write it.
+func Name(a *config.Address) string {
+	name, _, _, _ := describe(a) // the name does not depend on whether the address can be bound
+	return name
+}
+
 // endpoint is one listening socket with what its line says about its sessions.
 type endpoint struct {
 	line        *config.Bind
 	addr        *config.Address // of the line
 	listener    net.Listener
 	name        string // as the line writes it, for show cli sockets
-	level       level
+	level       Level
 	severity    severityForm
 	exposing    bool   // its clients may have the listening sockets
 	device      string // interface that it is bound to
@@ -37,11 +43,17 @@ type endpoint struct {
 // backlog of a stats socket; few clients come at once.
 const backlog = 128
 
-// open takes one address of a stats socket line.
-func open(b *config.Bind, a *config.Address, opt *Options) (*endpoint, error) {
-	e := &endpoint{
-		line: b, addr: a,
+// open takes one address of a stats socket line, or the next of the kept sockets for it.
+func (o *Options) open(b *config.Bind, a *config.Address) (e *endpoint, err error) {
+	e = &endpoint{
+		line: b, addr: a, fd: -1,
 		level: levelOf(b.Level), severity: severityOf(b.SeverityOut), exposing: b.ExposeFD, device: b.Interface, inherited: -1,
+	}
+	e.publish = netio.Publish
+	if len(o.Sockets) > 0 {
+		e.fd, e.publish, o.Sockets = o.Sockets[0], published, o.Sockets[1:]
+		e.name, _, _, err = describe(a)
+		return e, err
 	}
 	e.options = &netio.ListenOptions{
 		Backlog:   max(b.Backlog, backlog),
@@ -53,9 +65,7 @@ func open(b *config.Bind, a *config.Address, opt *Options) (*endpoint, error) {
 		UID:       b.UID,
 		GID:       b.GID,
 	}
-	e.publish = netio.Publish
-	var err error
-	e.fd, err = e.bind(a, opt)
+	e.fd, err = e.bind(a, o)
 	return e, err
 }
 
@@ -87,33 +97,63 @@ func (e *endpoint) close() {
 	}
 }
 
-func (e *endpoint) bind(a *config.Address, opt *Options) (fd int, err error) {
-	var sa netio.Sockaddr
+// copyDescriptor copies the descriptor of a listener or a connection, which goes on using its own.
+func copyDescriptor(of any) (int, error) {
+	holder, ok := of.(syscall.Conn)
+	if !ok {
+		return -1, errNoDescriptor
+	}
+	raw, err := holder.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	copied, errno := -1, netio.Errno(0)
+	if err = raw.Control(func(fd uintptr) { copied, errno = netio.Dup(int(fd)) }); err != nil {
+		return -1, err
+	}
+	if errno != 0 {
+		return -1, errno
+	}
+	return copied, nil
+}
+
+// describe returns the name of an address and its socket address, with the path when it is a file.
+func describe(a *config.Address) (name, path string, sa netio.Sockaddr, err error) {
 	switch a.Kind {
 	case config.AddrFD:
-		e.name = fmt.Sprintf("fd@%d", a.FD)
+		name = fmt.Sprintf("fd@%d", a.FD)
+	case config.AddrUnix:
+		name, path = "unix@"+a.Path, a.Path
+		sa, err = netio.SockaddrUnix(path)
+	case config.AddrAbstract:
+		name = "abns@" + a.Path
+		sa, err = netio.SockaddrAbstract(a.Path)
+	default:
+		ap := netip.AddrPortFrom(a.IP, uint16(a.Port))
+		name = "ipv4@" + ap.String()
+		if a.IP.Is6() {
+			name = fmt.Sprintf("ipv6@%s:%d", a.IP, a.Port)
+		}
+		sa = netio.SockaddrFrom(ap)
+	}
+	return name, path, sa, err
+}
+
+// published is for a socket that listens already.
+func published(int, string, *netio.ListenOptions) error { return nil }
+
+func (e *endpoint) bind(a *config.Address, opt *Options) (fd int, err error) {
+	var sa netio.Sockaddr
+	if e.name, e.path, sa, err = describe(a); err != nil {
+		return -1, err
+	}
+	if a.Kind == config.AddrFD {
 		e.inherited = a.FD
-		e.publish = func(int, string, *netio.ListenOptions) error { return nil } // it listens already
+		e.publish = published
 		if fd, _, err = netio.Adopt(a.FD, e.options); err == nil {
 			e.inheritedID, err = socketID(a.FD)
 		}
 		return fd, err
-	case config.AddrUnix:
-		e.name, e.path = "unix@"+a.Path, a.Path
-		sa, err = netio.SockaddrUnix(a.Path)
-	case config.AddrAbstract:
-		e.name = "abns@" + a.Path
-		sa, err = netio.SockaddrAbstract(a.Path)
-	default:
-		ap := netip.AddrPortFrom(a.IP, uint16(a.Port))
-		e.name = "ipv4@" + ap.String()
-		if a.IP.Is6() {
-			e.name = fmt.Sprintf("ipv6@%s:%d", a.IP, a.Port)
-		}
-		sa = netio.SockaddrFrom(ap)
-	}
-	if err != nil {
-		return -1, err
 	}
 	for {
 		fd, err = netio.Open(&sa, e.path, e.options)

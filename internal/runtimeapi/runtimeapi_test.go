@@ -347,7 +347,11 @@ func TestSplitLine(t *testing.T) {
 		`set\	x`:            {{"set\tx"}},
 		`show version \  x`: {{"show", "version", " ", "x"}},
 	} {
-		if diff := cmp.Diff(want, splitLine(line)); diff != "" {
+		var got [][]string
+		for _, command := range splitLine(line) {
+			got = append(got, splitWords(command))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q: %s", line, diff)
 		}
 	}
@@ -360,11 +364,11 @@ func FuzzCommandLine(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	server := &Server{opt: testOptions, started: time.Now()}
+	server := &Server{table: commands, opt: testOptions, started: time.Now()}
 	f.Fuzz(func(t *testing.T, line string) {
-		s := &session{server: server, level: levelOperator, timeout: time.Second}
+		s := &session{server: server, level: LevelOperator, timeout: time.Second}
 		s.obeyLine(line)
-		if s.level > levelOperator {
+		if s.level > LevelOperator {
 			t.Errorf("%q raised the level", line)
 		}
 		if s.timeout <= 0 {
@@ -477,5 +481,37 @@ func TestOpenDisturbsNobody(t *testing.T) {
 	}
 	if got := ask("unix", path); got != "second\n\n" {
 		t.Errorf("the second server answers %q", got)
+	}
+}
+
+// Commands of others stand in the table where their words belong, and the one with most words is meant.
+func TestCommandsOfOthers(t *testing.T) {
+	opt := testOptions
+	run := func(name string) func(*Request) {
+		return func(r *Request) {
+			r.Reply("%s %q as %v", name, r.Args, r.Level())
+			if len(r.Args) > 0 && r.Args[0] == "wrong" {
+				r.Fail("no such %s", name)
+			}
+		}
+	}
+	opt.Commands = []Command{
+		{Words: []string{"show", "thing"}, Usage: "show thing [name]", Help: "show a thing", Run: run("thing")},
+		{Words: []string{"show", "thing", "all"}, Usage: "show thing all", Help: "show all", Level: LevelOperator, Run: run("all")},
+		{Words: []string{"set", "thing"}, Usage: "set thing <name>", Help: "change a thing", Level: LevelAdmin, Run: run("set")},
+	}
+	s := mustListen(t, opt, &config.Bind{Addrs: []config.Address{{Kind: config.AddrUnix, Path: filepath.Join(t.TempDir(), "s")}}, Level: "operator", Mode: -1, UID: -1, GID: -1})
+	for line, want := range map[string]string{
+		"show thing a b":   "thing [\"a\" \"b\"] as operator\n\n",
+		"show thing all b": "all [\"b\"] as operator\n\n",
+		"set thing x":      "Permission denied\n\n",
+		"set severity-output number;show thing wrong": "\nthing [\"wrong\"] as operator\n[3]: no such thing\n\n",
+		"user;show thing all":                         "\nPermission denied\n\n",
+		"help show thing": "The following commands are valid at this level:\n  show thing [name]                       : show a thing\n" +
+			"  show thing all                          : show all\n" + generalHelp,
+	} {
+		if diff := cmp.Diff(want, mustAsk(t, mustDial(t, s), line+"\n")); diff != "" {
+			t.Errorf("%q: %s", line, diff)
+		}
 	}
 }

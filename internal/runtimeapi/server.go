@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/penstock/penstock/internal/config"
@@ -20,6 +19,7 @@ type Options struct {
 	Timeout   time.Duration     // inactivity that ends a session; 0: 10 s
 	MaxConn   int               // sessions at once; 0: 10
 	LineLimit int               // bytes of one line; 0: 16384
+	Commands  []Command         // besides those that the server has itself
 
 	// PassSockets hands the listening sockets of the process to the client of a socket that exposes them. The
 	// connection stays the server's. Nil: there are none.
@@ -30,6 +30,13 @@ type Options struct {
 	Inherited []int
 	// MakeRoom is called when an address is in use, and says whether it is worth another try. Nil: it is not.
 	MakeRoom func() bool
+
+	// Master is set when this is the command line of a master. Its sessions are interactive from the
+	// start and may idle for ever.
+	Master *Master
+	// Sockets are listening descriptors that Server.Keep returned in an earlier life of this process. They
+	// are used instead of opening the addresses, in their order, and belong to Open.
+	Sockets []int
 }
 
 // The defaults of the configuration language.
@@ -42,6 +49,7 @@ const (
 // Server listens on the stats sockets of a process.
 type Server struct {
 	opt       Options
+	table     []command
 	endpoints []*endpoint
 	started   time.Time
 	slots     chan struct{} // one token for each session
@@ -66,7 +74,7 @@ func Listen(binds []*config.Bind, opt Options) (*Server, error) {
 // Open takes every address of the binds. Nobody can connect before Publish: until then clients reach whoever
 // listens there already. On error all is closed again; the error joins a BindError for each address that failed.
 func Open(binds []*config.Bind, opt Options) (*Server, error) {
-	if opt.Timeout <= 0 {
+	if opt.Timeout <= 0 && opt.Master == nil {
 		opt.Timeout = defaultTimeout
 	}
 	if opt.MaxConn <= 0 {
@@ -75,11 +83,15 @@ func Open(binds []*config.Bind, opt Options) (*Server, error) {
 	if opt.LineLimit <= 0 {
 		opt.LineLimit = defaultLineLimit
 	}
-	s := &Server{opt: opt, started: time.Now(), slots: make(chan struct{}, opt.MaxConn), stopped: make(chan struct{})}
+	own := commands
+	if opt.Master != nil {
+		own = masterCommands
+	}
+	s := &Server{opt: opt, table: withOthers(own, opt.Commands), started: time.Now(), slots: make(chan struct{}, opt.MaxConn), stopped: make(chan struct{})}
 	var failures []error
 	for _, b := range binds {
 		for i := range b.Addrs {
-			e, err := open(b, &b.Addrs[i], &s.opt)
+			e, err := s.opt.open(b, &b.Addrs[i])
 			if err != nil {
 				failures = append(failures, bindError(b, &b.Addrs[i], err))
 				continue
@@ -87,6 +99,10 @@ func Open(binds []*config.Bind, opt Options) (*Server, error) {
 			s.endpoints = append(s.endpoints, e)
 		}
 	}
+	for _, surplus := range s.opt.Sockets {
+		netio.Close(surplus)
+	}
+	s.opt.Sockets = nil
 	if len(failures) > 0 {
 		s.Close()
 		return nil, errors.Join(failures...)
@@ -117,19 +133,12 @@ type Socket struct {
 func (s *Server) Sockets() []Socket {
 	var sockets []Socket
 	for _, e := range s.endpoints {
-		conn, ok := e.listener.(syscall.Conn)
-		if !ok || e.inherited >= 0 {
+		if e.inherited >= 0 {
 			continue
 		}
-		raw, err := conn.SyscallConn()
-		if err != nil {
-			continue
+		if own, err := copyDescriptor(e.listener); err == nil { // otherwise the server is closed
+			sockets = append(sockets, Socket{own, e.device})
 		}
-		_ = raw.Control(func(fd uintptr) { // fails when the server is closed
-			if own, errno := netio.Dup(int(fd)); errno == 0 {
-				sockets = append(sockets, Socket{own, e.device})
-			}
-		})
 	}
 	return sockets
 }
@@ -171,6 +180,7 @@ func (s *Server) accept(e *endpoint) {
 		go func() {
 			defer func() { <-s.slots }()
 			client := &session{server: s, level: e.level, severity: e.severity, timeout: s.opt.Timeout, exposing: e.exposing}
+			client.interactive = s.opt.Master != nil
 			client.talk(conn)
 		}()
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,9 +15,8 @@ import (
 // session is one client of the socket. Its goroutine is the only one that touches it.
 type session struct {
 	server   *Server
-	conn     net.Conn
 	exposing bool // the client may have the listening sockets
-	level    level
+	level    Level
 	severity severityForm
 	timeout  time.Duration
 
@@ -24,6 +24,11 @@ type session struct {
 	prompted    bool
 	timed       bool
 	over        bool
+	passedOn    bool // somebody else answers on a copy of the connection
+	target      int  // on a master: the worker that commands go to, 0 is the master itself
+
+	conn net.Conn
+	in   *bufio.Reader
 
 	answer bytes.Buffer // of the command being obeyed
 }
@@ -34,13 +39,12 @@ const lingering = time.Second
 // talk serves the client until it or the session ends.
 func (s *session) talk(conn net.Conn) {
 	defer conn.Close()
-	s.conn = conn
-	in := bufio.NewReaderSize(conn, s.server.opt.LineLimit)
+	s.conn, s.in = conn, bufio.NewReaderSize(conn, s.server.opt.LineLimit)
 	for !s.over {
-		if conn.SetDeadline(time.Now().Add(s.timeout)) != nil {
+		if s.timeout > 0 && conn.SetDeadline(time.Now().Add(s.timeout)) != nil {
 			return
 		}
-		line, err := in.ReadSlice('\n')
+		line, err := s.in.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			s.fail("The command line is too big for the buffer size. Please change tune.bufsize in the configuration to use a bigger command.")
@@ -58,7 +62,9 @@ func (s *session) talk(conn net.Conn) {
 			break
 		}
 	}
-	leave(conn)
+	if !s.passedOn {
+		leave(conn)
+	}
 }
 
 // leave closes in a way that the answer outlives: a socket that is closed over unread input resets.
@@ -72,30 +78,49 @@ func leave(conn net.Conn) {
 
 // obeyLine leaves the answers to all commands of a line in s.answer.
 func (s *session) obeyLine(line string) {
-	for _, words := range splitLine(line) {
-		s.obey(words)
+	for _, text := range splitLine(line) {
+		answered := false
+		if s.server.opt.Master != nil {
+			answered = s.direct(text)
+		} else {
+			s.obey(splitWords(text))
+		}
 		if s.over {
 			return
 		}
-		// An empty line ends every answer; in interactive mode the prompt is on the line behind it.
-		s.answer.WriteByte('\n')
+		if !answered {
+			// An empty line ends every answer; in interactive mode the prompt is on the line behind it.
+			s.answer.WriteByte('\n')
+		}
+	}
+	if s.prompted {
+		s.ask()
+	}
+}
+
+// ask adds the prompt. A master's names the process that the next command goes to.
+func (s *session) ask() {
+	if s.timed {
+		up := max(time.Since(s.server.started), 0) / time.Second
+		fmt.Fprintf(&s.answer, "[%d:%02d:%02d:%02d]", up/86400, up/3600%24, up/60%60, up%60)
 	}
 	switch {
-	case s.prompted && s.timed:
-		up := max(time.Since(s.server.started), 0) / time.Second
-		fmt.Fprintf(&s.answer, "[%d:%02d:%02d:%02d]> ", up/86400, up/3600%24, up/60%60, up%60)
-	case s.prompted:
-		s.answer.WriteString("> ")
+	case s.server.opt.Master == nil:
+	case s.target == 0:
+		s.answer.WriteString("master")
+	default:
+		s.answer.WriteString(strconv.Itoa(s.target))
 	}
+	s.answer.WriteString("> ")
 }
 
 func (s *session) obey(words []string) {
 	if len(words) == 0 {
 		return
 	}
-	c, args := find(words)
+	c, args := find(s.server.table, words)
 	switch {
-	case c == nil:
+	case c == nil, c.run == nil:
 		s.unknown(words)
 	case c.level > s.level:
 		s.fail("Permission denied")

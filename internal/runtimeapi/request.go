@@ -1,0 +1,50 @@
+package runtimeapi
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Command is a command that somebody else carries out. The server finds it by its words, checks the level, and
+// shows usage and help in lists.
+type Command struct {
+	Words []string // that select it: the longest match wins
+	Usage string   // as lists show it
+	Help  string
+	Level Level // that a session needs
+	Run   func(*Request)
+}
+
+// Request is one use of a command. It is valid until Run returns, on one goroutine; several requests run at once.
+type Request struct {
+	Args []string // behind the words of the command
+
+	s *session
+}
+
+// Level is what the session may do.
+func (r *Request) Level() Level { return r.s.level }
+
+// Write adds to the answer as it is; it never fails. The server ends the answer with an empty line.
+func (r *Request) Write(p []byte) (int, error) { return r.s.answer.Write(p) }
+
+// Reply adds a line.
+func (r *Request) Reply(format string, args ...any) { r.s.reply(fmt.Sprintf(format, args...)) }
+
+// Fail adds an error, with its severity when the session wants to see that.
+func (r *Request) Fail(format string, args ...any) { r.s.fail(fmt.Sprintf(format, args...)) }
+
+// withOthers puts commands of others into a table, in the order of their words. The general ones stay last.
+func withOthers(own []command, others []Command) []command {
+	table := slices.Clone(own[:len(own)-general])
+	for _, c := range others {
+		table = append(table, command{c.Words, c.Usage, c.Help, c.Level, func(s *session, args []string) {
+			c.Run(&Request{Args: args, s: s})
+		}})
+	}
+	slices.SortStableFunc(table, func(a, b command) int {
+		return strings.Compare(strings.Join(a.words, " "), strings.Join(b.words, " "))
+	})
+	return append(table, own[len(own)-general:]...)
+}
