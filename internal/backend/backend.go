@@ -37,6 +37,7 @@ type Backend struct {
 	divisor   int   // static algorithms: the common divisor of the configured weights
 	servers   []Server
 	deliver   func(w Waiter, server int32)
+	observed  func(server, errors int)
 
 	table   atomic.Pointer[table]
 	control sync.Mutex // held while the table is built; taken before queue.mu
@@ -57,14 +58,17 @@ type Server struct {
 	Backup   bool
 	Disabled bool // as configured
 
-	minConn  int32 // 0: the limit does not grow with the load
-	maxQueue int32 // 0: unlimited
+	minConn    int32 // 0: the limit does not grow with the load
+	maxQueue   int32 // 0: unlimited
+	errorLimit int32 // failed connections in a row that are reported; 0: none
 
 	// Written by the control plane, read by every worker.
 	maxConn    atomic.Int32 // 0: unlimited
 	up         atomic.Bool  // enabled and running
 	enabled    atomic.Bool  // written with control held
 	running    bool         // guarded by control
+	scale      int          // weight of one, of balance.WeightScale while it counts in full; guarded by control
+	share      atomic.Int32 // percent of maxConn that it may use
 	weight     atomic.Int32 // effective
 	userWeight atomic.Int32
 	initWeight int32
@@ -78,6 +82,7 @@ type Server struct {
 	connErrors   atomic.Uint64
 	retries      atomic.Uint64
 	redispatches atomic.Uint64
+	errorsInRow  atomic.Int32 // counted when errorLimit is not 0
 	_            [cacheLine]byte
 }
 
@@ -135,7 +140,9 @@ func New(p *config.Proxy, id int) *Backend {
 		s.maxQueue = int32(c.MaxQueue)
 		s.initWeight = int32(c.Weight)
 		s.userWeight.Store(int32(c.Weight))
-		s.weight.Store(int32(b.effective(c.Weight)))
+		s.scale = balance.WeightScale
+		s.share.Store(100)
+		s.weight.Store(int32(b.effective(s, c.Weight)))
 		s.enabled.Store(!c.Disabled)
 		s.running = true
 		s.up.Store(!c.Disabled)
@@ -179,11 +186,11 @@ func (b *Backend) Static() bool {
 func (b *Backend) Hashes() bool { return b.algorithm == config.SourceHash }
 
 // effective is the weight that the tables work with for a configured one.
-func (b *Backend) effective(weight int) int {
+func (b *Backend) effective(s *Server, weight int) int {
 	if b.Static() {
 		return (weight + b.divisor - 1) / b.divisor
 	}
-	return weight * balance.WeightScale
+	return weight * s.scale
 }
 
 // build makes the table of the present state.
@@ -250,7 +257,7 @@ func (b *Backend) SetWeight(i, weight int) {
 	defer b.control.Unlock()
 	s := &b.servers[i]
 	s.userWeight.Store(int32(weight))
-	s.weight.Store(int32(b.effective(weight)))
+	s.weight.Store(int32(b.effective(s, weight)))
 	b.publish()
 	b.serveAll()
 }

@@ -1,5 +1,7 @@
 package backend
 
+import "github.com/penstock/penstock/internal/balance"
+
 // A server is up while it may be used and works: the first is the administrator's word (SetUsable), the second that
 // of its health check (SetRunning). Either alone keeps it down.
 
@@ -40,3 +42,24 @@ func (b *Backend) change(i int, set func(*Server)) (requeued int) {
 	b.serveAll()
 	return requeued
 }
+
+// Throttle lets a server have percent of its maxconn and, unless the algorithm is static, of its weight, as far as its
+// sixteenths go; at least the smallest of both. 100 ends it.
+func (b *Backend) Throttle(i, percent int) {
+	b.control.Lock()
+	defer b.control.Unlock()
+	s := &b.servers[i]
+	s.share.Store(int32(percent))
+	scale := min(balance.WeightScale*percent/100+1, balance.WeightScale)
+	if scale == s.scale {
+		b.serveAll()
+		return
+	}
+	s.scale = scale
+	s.weight.Store(int32(b.effective(s, int(s.userWeight.Load()))))
+	b.publish()
+	b.serveAll()
+}
+
+// Throttled is the percentage given to Throttle.
+func (s *Server) Throttled() int { return int(s.share.Load()) }

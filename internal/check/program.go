@@ -83,6 +83,7 @@ func NewProgram(c *config.Check) (*Program, error) {
 	case config.CheckRedis:
 		p.send([]byte("*1\r\n$4\r\nPING\r\n"))
 		p.custom(judgeRedis)
+		p.steps[len(p.steps)-1].expect.failed = L7Sts
 	case config.CheckMySQL:
 		p.mysql(c)
 	case config.CheckPostgres:

@@ -14,8 +14,6 @@ func (c *Checker) settle(k *Check, r result) {
 	k.mu.Lock()
 	report := r.status != k.state.Status
 	k.state.Status, k.state.Code, k.state.Info, k.state.Duration = r.status, r.code, clip(r.info), r.duration
-	k.state.Running = false
-	k.state.Checks++
 	if r.status.Passed() {
 		report = k.state.Health.Succeed() || report
 	} else if k.state.Health.Fail() {
@@ -89,6 +87,10 @@ func (c *Checker) comeUp(s *subject, why string) {
 	}
 	s.up = true
 	b := s.backend
+	if s.slowStart > 0 {
+		s.upSince = c.clock.Now()
+		c.warm(s)
+	}
 	requeued := b.State.SetRunning(s.server, true)
 	if b.State.Server(s.server).Enabled() {
 		c.report(s, logging.LevelNotice, stateLine(s, why, requeued))

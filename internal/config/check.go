@@ -16,6 +16,9 @@ type ServerCheck struct {
 	Port      int           // where to connect to; 0: the server's
 	Addr      Address       // Kind 0: the server's
 	InitState string        // fully-up, up, down, fully-down; empty: up
+
+	Observe    bool // failed connections of sessions count too
+	ErrorLimit int  // so many in a row, default 10
 }
 
 // Track names a server whose state another one takes over. An empty Server stands for none; once a configuration is

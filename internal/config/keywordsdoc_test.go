@@ -54,7 +54,7 @@ var withoutEffect = map[string][]string{
 		"nice", "shards", "proto", "label", "guid-prefix", "idle-ping", "nbconn",
 	},
 	"server": {
-		"tfo", "no-tfo", "on-error", "error-limit", "agent-port", "agent-addr", "agent-inter", "agent-send", "check-pool-conn-name",
+		"tfo", "no-tfo", "agent-port", "agent-addr", "agent-inter", "agent-send", "check-pool-conn-name",
 		"check-proto", "proxy-v2-options", "resolve-prefer", "resolve-net", "resolve-opts", "proto", "guid",
 		"ws", "max-reuse", "pool-max-conn", "pool-low-conn", "pool-purge-delay", "pool-conn-name", "idle-ping", "log-proto",
 		"log-bufsize",

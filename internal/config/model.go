@@ -357,6 +357,7 @@ type Server struct {
 	TFO            bool
 	InitAddr       []InitAddr // default last,libc
 
+	SlowStart    time.Duration // whole seconds
 	Check        ServerCheck
 	Track        Track
 	OnMarkedDown string

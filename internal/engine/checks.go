@@ -50,6 +50,12 @@ func (e *Engine) buildChecks() bool {
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
 		ShutdownBackups: func(b *check.Backend) { go e.shutdown(b, -1, session.ServerUp) },
 	})
+	for _, s := range servers {
+		if s.Config.Check.Observe {
+			state := s.Backend.State
+			state.SetObserver(s.Index, s.Config.Check.ErrorLimit, func(server, errors int) { e.checker.Observe(state.ID, server, errors) })
+		}
+	}
 	return ok
 }
 

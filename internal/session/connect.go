@@ -206,6 +206,7 @@ func (t *Table) established(id uint32, s *Session, events uint32) {
 	p := t.Proxies[s.fe]
 	s.state = stateRelay
 	s.connectMs = t.sinceAccept(s)
+	t.Proxies[s.be].Backend.Connected(s.srv)
 	now := t.Clock.Now()
 	sv := &s.side[server]
 	sv.flags = writable | watched
@@ -233,6 +234,9 @@ func (t *Table) established(id uint32, s *Session, events uint32) {
 func (t *Table) connectFailed(id uint32, s *Session) bool {
 	be := t.Proxies[s.be]
 	t.closeServer(s)
+	if s.flags&noResource == 0 {
+		be.Backend.ConnectFailed(s.srv)
+	}
 	if s.flags&clientFin != 0 {
 		s.fail('C')
 		t.end(id, s)
