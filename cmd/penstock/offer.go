@@ -23,18 +23,19 @@ func newOffer(b *balancer) *offer {
 	o := &offer{balancer: b, serving: make(chan struct{})}
 	var err error
 	o.giver, err = handover.Serve(handover.Offer{
-		Sessions:  !b.cfg.Global.NoSessionHandover,
-		Count:     b.engine.Sessions,
-		Listeners: o.listeners,
-		Topology:  b.engine.Topology,
-		Drain:     o.drain,
-		Resume:    b.engine.AcceptAgain,
-		Finish:    o.finish,
-		Next:      b.engine.Freeze,
-		Commit:    b.engine.Commit,
-		Restore:   b.engine.Restore,
-		Lost:      b.engine.Lose,
-		Status:    b.succession.text,
+		Generation: b.succession.status.Generation, // known by now
+		Sessions:   !b.cfg.Global.NoSessionHandover,
+		Count:      b.engine.Sessions,
+		Listeners:  o.listeners,
+		Topology:   b.engine.Topology,
+		Drain:      o.drain,
+		Resume:     b.engine.AcceptAgain,
+		Finish:     o.finish,
+		Next:       b.engine.Freeze,
+		Commit:     b.engine.Commit,
+		Restore:    b.engine.Restore,
+		Lost:       b.engine.Lose,
+		Status:     b.succession.text,
 	}, func(format string, args ...any) { b.event(logging.LevelNotice, format, args...) })
 	if err != nil {
 		b.report.Warningf("A reload will move no sessions: %v.", err)
