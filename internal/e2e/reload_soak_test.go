@@ -3,6 +3,7 @@ package e2e
 import (
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,6 +44,10 @@ func TestSoakReload(t *testing.T) {
 func TestReloadMovesMany(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("five thousand sessions take too long")
+	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Max < 16_000 {
+		t.Skipf("needs 16000 open files, the limit is %d", files.Max)
 	}
 	needHandover(t)
 	l := mustLoad(t)
