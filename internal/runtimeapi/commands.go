@@ -120,7 +120,11 @@ func (s *session) setTimeout(args []string) {
 		s.fail("'set timeout' only supports 'cli'.")
 		return
 	}
-	timeout, ok := seconds(args[1:])
+	value := ""
+	if len(args) > 1 {
+		value = args[1]
+	}
+	timeout, ok := Seconds(value)
 	if !ok {
 		s.fail("Invalid timeout value.")
 		return
@@ -128,16 +132,16 @@ func (s *session) setTimeout(args []string) {
 	s.timeout = timeout
 }
 
-// seconds reads a delay whose unit is the second when it has none.
-func seconds(args []string) (time.Duration, bool) {
-	if len(args) == 0 {
-		return 0, false
-	}
-	digits := strings.TrimRight(args[0], "usmhd")
+// Seconds reads a delay whose unit is the second when it has none. It is more than nothing and at most 2^31-1 ms.
+func Seconds(text string) (time.Duration, bool) { return delay(text, time.Second) }
+
+// delay reads a delay with the unit for one that has none.
+func delay(text string, usual time.Duration) (time.Duration, bool) {
+	digits := strings.TrimRight(text, "usmhd")
 	unit, known := map[string]time.Duration{
-		"us": time.Microsecond, "ms": time.Millisecond, "s": time.Second, "": time.Second,
+		"us": time.Microsecond, "ms": time.Millisecond, "s": time.Second, "": usual,
 		"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
-	}[args[0][len(digits):]]
+	}[text[len(digits):]]
 	count, err := strconv.ParseUint(digits, 10, 31)
 	const longest = uint64(1<<31-1) * uint64(time.Millisecond)
 	if err != nil || !known || count == 0 || count > longest/uint64(unit) {
