@@ -142,7 +142,7 @@ func (f *filter) setState(_ *engine.Engine, value string) error {
 
 // age reads a time whose unit is the second when it has none.
 func age(word, value string) (time.Duration, error) {
-	d, ok := runtimeapi.Seconds(value)
+	d, ok := runtimeapi.Delay(value, time.Second)
 	if !ok {
 		return 0, refusal(fmt.Sprintf("'%s' expects a time such as 30, 5m or 2h, not '%s'.", word, value))
 	}
