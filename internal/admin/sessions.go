@@ -18,19 +18,19 @@ func sessionCommands(e func() *engine.Engine) []runtimeapi.Command {
 	return []runtimeapi.Command{
 		{
 			Words: []string{"show", "sess"}, Usage: "show sess [<id> | all] [<filter>]*", Level: runtimeapi.LevelOperator,
-			Help: "list the sessions, or dump one or all of them", Run: on(showSessions),
+			Help: "list the sessions, or dump one or all of them", Example: "show sess server be/s1 older 1h", Run: on(showSessions),
 		},
 		{
 			Words: []string{"shutdown", "session"}, Usage: "shutdown session <id>", Level: runtimeapi.LevelAdmin,
-			Help: "end a session", Run: on(shutdownSession),
+			Help: "end a session", Example: "shutdown session 0x40000000", Run: on(shutdownSession),
 		},
 		{
 			Words: []string{"shutdown", "sessions", "server"}, Usage: "shutdown sessions server <bk>/<srv>", Level: runtimeapi.LevelAdmin,
-			Help: "end the sessions of a server", Run: on(shutdownServerSessions),
+			Help: "end the sessions of a server", Example: "shutdown sessions server be/s1", Run: on(shutdownServerSessions),
 		},
 		{
 			Words: []string{"shutdown", "sessions", "where"}, Usage: "shutdown sessions where <filter>+", Level: runtimeapi.LevelAdmin,
-			Help: "end the sessions that show sess would list", Run: on(shutdownSessionsWhere),
+			Help: "end the sessions that show sess would list", Example: "shutdown sessions where client 10.1.0.0/16 idle 30m", Run: on(shutdownSessionsWhere),
 		},
 	}
 }

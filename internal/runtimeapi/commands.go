@@ -31,20 +31,20 @@ var commands []command
 func init() {
 	commands = []command{
 		{words: []string{"_getsocks"}, run: (*session).getSockets},
-		{words: []string{"echo"}, usage: "echo <text>", help: "print the text", run: (*session).echo},
-		{words: []string{"experimental-mode"}, usage: "experimental-mode [on|off]", help: "allow commands that may change", level: LevelAdmin, run: (*session).experimentalMode},
-		{words: []string{"expert-mode"}, usage: "expert-mode [on|off]", help: "allow commands for experts", level: LevelAdmin, run: (*session).expertMode},
+		{words: []string{"echo"}, usage: "echo <text>", example: "echo before the deploy", help: "print the text", run: (*session).echo},
+		{words: []string{"experimental-mode"}, usage: "experimental-mode [on|off]", example: "experimental-mode on", help: "allow commands that may change", level: LevelAdmin, run: (*session).experimentalMode},
+		{words: []string{"expert-mode"}, usage: "expert-mode [on|off]", example: "expert-mode on", help: "allow commands for experts", level: LevelAdmin, run: (*session).expertMode},
 		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", run: (*session).operator},
-		{words: []string{"set", "severity-output"}, usage: "set severity-output [none|number|string]", help: "how messages show their severity", run: (*session).setSeverity},
-		{words: []string{"set", "timeout"}, usage: "set timeout cli <delay>", help: "change the time that this session may idle", run: (*session).setTimeout},
+		{words: []string{"set", "severity-output"}, usage: "set severity-output [none|number|string]", example: "set severity-output string", help: "how messages show their severity", run: (*session).setSeverity},
+		{words: []string{"set", "timeout"}, usage: "set timeout cli <delay>", example: "set timeout cli 5m", help: "change the time that this session may idle", run: (*session).setTimeout},
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
-		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
+		{words: []string{"show", "env"}, usage: "show env [var]", example: "show env HOME", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
 		{words: []string{"show", "info"}, usage: "show info", help: "show the state of the process", run: (*session).showInfo},
 		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
 		{words: []string{"user"}, usage: "user", help: "lower the level of this session to user", run: (*session).user},
-		{words: []string{"help"}, usage: "help [<command>]", help: "list the commands, or those that begin alike", run: (*session).help},
-		{words: []string{"prompt"}, usage: "prompt [help | n | i | p | timed]*", help: "toggle the interactive mode with prompt", run: (*session).prompt},
+		{words: []string{"help"}, usage: "help [<command>]", example: "help show", help: "list the commands, or those that begin alike", run: (*session).help},
+		{words: []string{"prompt"}, usage: "prompt [help | n | i | p | timed]*", example: "prompt timed p", help: "toggle the interactive mode with prompt", run: (*session).prompt},
 		{words: []string{"quit"}, usage: "quit", help: "end the session", run: (*session).quit},
 	}
 }

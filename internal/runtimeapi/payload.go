@@ -37,9 +37,14 @@ func cutMark(command string) (rest, pattern string, found bool) {
 	return trimmed[:i], pattern, true
 }
 
-var (
-	errPatternTooLong = errors.New("The payload pattern is too big. Please use up to 64 characters.")
-	errPayloadTooBig  = errors.New("The payload is too big. It may have 131072 bytes.")
+// refusal is an answer to a payload that the server does not take.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const (
+	errPatternTooLong refusal = "The payload pattern is too big. Please use up to 64 characters."
+	errPayloadTooBig  refusal = "The payload is too big. It may have 131072 bytes."
 )
 
 // readPayload reads the lines up to the end of a payload.
@@ -78,8 +83,8 @@ func (s *session) readPayload(pattern string) (p payload, err error) {
 // refuse ends the session for a payload that did not come. What remains of it must not be taken for commands.
 func (s *session) refuse(err error) {
 	s.over = true
-	if errors.Is(err, errPatternTooLong) || errors.Is(err, errPayloadTooBig) {
-		s.fail(err.Error())
+	if answer := refusal(""); errors.As(err, &answer) {
+		s.fail(string(answer))
 		s.answer.WriteByte('\n')
 	}
 }
