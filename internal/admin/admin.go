@@ -14,5 +14,6 @@ import (
 func Commands(e func() *engine.Engine) []runtimeapi.Command {
 	return slices.Concat(
 		sessionCommands(e),
+		internalCommands(e),
 	)
 }

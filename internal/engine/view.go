@@ -104,3 +104,40 @@ func isCalled(ref, name string, id int) bool {
 	}
 	return ref == name
 }
+
+// Resources are what the workers hold, in the order of their numbers.
+func (e *Engine) Resources() []session.Resources {
+	all := make([]session.Resources, 0, len(e.workers))
+	for _, w := range e.workers {
+		w.Call(func(t *session.Table) { all = append(all, t.Resources()) })
+	}
+	return all
+}
+
+// WorkerCPU is the CPU that a worker is pinned to, if it is one.
+func (e *Engine) WorkerCPU(n int) (cpu int, ok bool) { return e.workers[n].CPU() }
+
+// ListenerViews are the listeners of all workers.
+func (e *Engine) ListenerViews() []session.ListenerView {
+	var all []session.ListenerView
+	for _, w := range e.workers {
+		w.Call(func(t *session.Table) { all = t.ListenerViews(all) })
+	}
+	return all
+}
+
+// Removable is whether a server is in maintenance, and whether no session has or waits for a slot of it.
+func (e *Engine) Removable(backend, server string) (maintenance, idle bool) {
+	for i, c := range e.cfg.Proxies {
+		b := e.proxies[i].Backend
+		if c.Name != backend || b == nil {
+			continue
+		}
+		for n := range b.NumServers() {
+			if s := b.Server(n); s.Name == server {
+				return !s.Enabled(), s.Served() == 0 && s.Queued() == 0
+			}
+		}
+	}
+	return false, false
+}

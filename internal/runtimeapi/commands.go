@@ -41,6 +41,7 @@ func init() {
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
 		{words: []string{"show", "env"}, usage: "show env [var]", example: "show env HOME", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
 		{words: []string{"show", "info"}, usage: "show info", help: "show the state of the process", run: (*session).showInfo},
+		{words: []string{"show", "startup-logs"}, usage: "show startup-logs", help: "show the messages of the start", level: LevelOperator, run: (*session).showStartupLogs},
 		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
 		{words: []string{"user"}, usage: "user", help: "lower the level of this session to user", run: (*session).user},
 		{words: []string{"help"}, usage: "help [<command>]", example: "help show", help: "list the commands, or those that begin alike", run: (*session).help},

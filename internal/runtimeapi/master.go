@@ -213,7 +213,14 @@ func (s *session) reload(hard bool) {
 }
 
 func (s *session) showStartupLogs([]string) {
-	if logs := s.server.opt.Master.StartupLogs(); logs != "" {
+	source := s.server.opt.StartupLogs
+	if master := s.server.opt.Master; master != nil {
+		source = master.StartupLogs
+	}
+	if source == nil {
+		return
+	}
+	if logs := source(); logs != "" {
 		s.reply(logs)
 	}
 }
