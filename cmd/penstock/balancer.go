@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -12,9 +13,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/admin"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/engine"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/master"
 	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/runtimeapi"
 	"github.com/penstock/penstock/netio"
@@ -29,6 +32,7 @@ type balancer struct {
 	report     *config.Reporter
 	background *process.BackgroundProcess // nil in the foreground
 	worker     *process.WorkerProcess     // nil without a master
+	messages   *master.Logs               // of the start
 
 	limits  limits
 	engine  *engine.Engine
@@ -81,6 +85,7 @@ func (b *balancer) run() error {
 			return exitCode(exitFailure)
 		}
 	}
+	b.messages.Stop()
 	ready := []string{"READY=1", "STATUS=Ready."}
 	if len(b.settings.Finish)+len(b.settings.Terminate) > 0 {
 		ready = append(ready, fmt.Sprintf("MAINPID=%d", os.Getpid()))
@@ -88,6 +93,9 @@ func (b *balancer) run() error {
 	b.tell(ready...)
 	return b.serve()
 }
+
+// escapes are what colours the messages on a terminal.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // attend serves the connections that the master passes on. The channel is closed at the end of the master.
 func (b *balancer) attend() <-chan struct{} {
@@ -162,6 +170,9 @@ func (b *balancer) bind(options engine.Options) bool {
 		Timeout:   g.StatsTimeout,
 		MaxConn:   g.StatsMaxConn,
 		LineLimit: g.BufSize,
+		Commands:  admin.Commands(func() *engine.Engine { return b.engine }),
+
+		StartupLogs: func() string { return escapes.ReplaceAllString(b.messages.String(), "") },
 
 		PassSockets: b.passSockets,
 		Inherited:   fds,
