@@ -38,6 +38,7 @@ type Backend struct {
 	servers   []Server
 	deliver   func(w Waiter, server int32)
 
+	history history
 	table   atomic.Pointer[table]
 	control sync.Mutex // held while the table is built; taken before queue.mu
 
@@ -59,6 +60,8 @@ type Server struct {
 
 	minConn  int32 // 0: the limit does not grow with the load
 	maxQueue int32 // 0: unlimited
+
+	history history
 
 	// Written by the control plane, read by every worker.
 	maxConn    atomic.Int32 // 0: unlimited
@@ -139,10 +142,12 @@ func New(p *config.Proxy, id int) *Backend {
 		s.enabled.Store(!c.Disabled)
 		s.running = true
 		s.up.Store(!c.Disabled)
+		s.history.begin()
 	}
 	if ramp {
 		b.fullConn = int64(p.FullConn)
 	}
+	b.history.begin()
 	b.counting = b.fullConn > 0 || b.factor > 0
 	b.queue.init(len(p.Servers))
 	b.table.Store(b.build())
@@ -268,6 +273,10 @@ func (b *Backend) SetMaxConn(i, maxConn int) {
 func (b *Backend) publish() {
 	t := b.build()
 	b.queue.mu.Lock()
+	before := b.table.Load()
 	b.table.Store(t)
 	b.queue.mu.Unlock()
+	if alive := len(t.group) > 0; alive != (len(before.group) > 0) {
+		b.history.change(alive)
+	}
 }
