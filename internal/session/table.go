@@ -60,6 +60,8 @@ type Proxy struct {
 	mostBeConns atomic.Int64
 	CumBeConns  atomic.Uint64
 	Entered     sched.Frequency // of CumBeConns
+	ClearedFE   atomic.Uint64   // CumConns when the counters were cleared
+	ClearedBE   atomic.Uint64   // CumBeConns then
 	_           [cacheLine]byte
 }
 
@@ -79,6 +81,7 @@ type Server struct {
 	SourceNext  atomic.Uint32
 	Interface   string
 	Traffic     []*Traffic      // by worker
+	Cleared     atomic.Uint64   // slots taken when the counters were cleared
 	Assigned    sched.Frequency // of the slots taken
 }
 
