@@ -35,12 +35,12 @@ func (l *Limit) take() bool {
 		l.cur.Add(-1)
 		return false
 	}
-	l.raise(n)
 	return true
 }
 
-// raise notes that n are taken.
-func (l *Limit) raise(n int64) {
+// raise notes how many are taken, once what was taken is in use.
+func (l *Limit) raise() {
+	n := l.cur.Load()
 	for {
 		most := l.most.Load()
 		if n <= most || l.most.CompareAndSwap(most, n) {
@@ -50,7 +50,10 @@ func (l *Limit) raise(n int64) {
 }
 
 // force reserves one whatever the limit says: the connection exists.
-func (l *Limit) force() { l.raise(l.cur.Add(1)) }
+func (l *Limit) force() {
+	l.cur.Add(1)
+	l.raise()
+}
 
 // wait asks to be told of the next release. It reports whether the limit is still reached; if
 // not, the caller can go on at once: a release that came before the wish tells nobody.

@@ -141,6 +141,11 @@ func (t *Table) begun(p *Proxy, l *Listener, nowNs int64) {
 	t.Accepted.Note(nowNs, t.CumConns.Add(1))
 	p.Accepted.Note(nowNs, p.CumConns.Add(1))
 	add(&l.Traffic.sessions, 1)
+	t.Conns.raise()
+	p.Conns.raise()
+	if l.Limit != nil {
+		l.Limit.raise()
+	}
 }
 
 // enters counts a session at its backend.

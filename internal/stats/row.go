@@ -148,10 +148,13 @@ func AppendTyped(out *bytes.Buffer, rows []Row, described bool) {
 	}
 }
 
-// tags are the letters of a column. A backend's rate counts as a gauge, as in HAProxy.
+// tags are the letters of a column, with HAProxy's exceptions.
 func (r *Row) tags(c Column) string {
-	if r.Object == Backend && (c == Rate || c == RateMax) {
+	switch {
+	case r.Object == Backend && (c == Rate || c == RateMax):
 		return "MGP"
+	case r.Object == Server && (c == Act || c == Bck):
+		return "SGP"
 	}
 	return columns[c].tags
 }
