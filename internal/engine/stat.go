@@ -342,8 +342,9 @@ func (f *filler) backend() {
 	r := f.row(stats.Backend, "BACKEND", 0)
 	t := session.Sum(p.Back)
 	setBytes(r, &t)
-	var retries, redispatches uint64
+	var chosen, retries, redispatches uint64
 	for i := range b.NumServers() {
+		chosen += b.Server(i).CumSessions() - p.Servers[i].Cleared.Load()
 		retries += b.Server(i).Retries()
 		redispatches += b.Server(i).Redispatches()
 	}
@@ -374,7 +375,7 @@ func (f *filler) backend() {
 	r.Count(stats.Chkdown, b.Downs())
 	r.Set(stats.Lastchg, int64(same/time.Second))
 	r.Set(stats.Downtime, int64(down/time.Second))
-	r.Count(stats.Lbtot, t.Attempts)
+	r.Count(stats.Lbtot, chosen)
 	r.Set(stats.Rate, int64(p.Entered.Rate(f.now, n)))
 	r.Set(stats.RateMax, int64(p.Entered.Max()))
 	r.SetText(stats.Algo, algorithm(f.c.Balance.Algorithm))
