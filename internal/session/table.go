@@ -19,7 +19,7 @@ type Proxy struct {
 	// Frontend side.
 	Conns          Limit
 	SessRate       Rate // rate-limit sessions
-	DefaultBackend int // index in Shared.Proxies, -1: none
+	DefaultBackend int  // index in Shared.Proxies, -1: none
 	ClientMs       uint32
 	ClientFinMs    uint32
 	NoLinger       bool
