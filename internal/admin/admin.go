@@ -15,5 +15,6 @@ func Commands(e func() *engine.Engine) []runtimeapi.Command {
 	return slices.Concat(
 		sessionCommands(e),
 		internalCommands(e),
+		statCommands(e),
 	)
 }

@@ -39,6 +39,7 @@ type Backend struct {
 	deliver   func(w Waiter, server int32)
 	observed  func(server, errors int)
 
+	history history
 	table   atomic.Pointer[table]
 	control sync.Mutex // held while the table is built; taken before queue.mu
 
@@ -61,6 +62,8 @@ type Server struct {
 	minConn    int32 // 0: the limit does not grow with the load
 	maxQueue   int32 // 0: unlimited
 	errorLimit int32 // failed connections in a row that are reported; 0: none
+
+	history history
 
 	// Written by the control plane, read by every worker.
 	maxConn    atomic.Int32 // 0: unlimited
@@ -146,10 +149,12 @@ func New(p *config.Proxy, id int) *Backend {
 		s.enabled.Store(!c.Disabled)
 		s.running = true
 		s.up.Store(!c.Disabled)
+		s.history.begin()
 	}
 	if ramp {
 		b.fullConn = int64(p.FullConn)
 	}
+	b.history.begin()
 	b.counting = b.fullConn > 0 || b.factor > 0
 	b.queue.init(len(p.Servers))
 	b.table.Store(b.build())
@@ -275,6 +280,10 @@ func (b *Backend) SetMaxConn(i, maxConn int) {
 func (b *Backend) publish() {
 	t := b.build()
 	b.queue.mu.Lock()
+	before := b.table.Load()
 	b.table.Store(t)
 	b.queue.mu.Unlock()
+	if alive := len(t.group) > 0; alive != (len(before.group) > 0) {
+		b.history.change(alive)
+	}
 }

@@ -29,6 +29,7 @@ func (b *Backend) change(i int, set func(*Server)) (requeued int) {
 	if s.up.Swap(up) == up {
 		return 0
 	}
+	s.history.change(up)
 	b.publish()
 	if up {
 		requeued = b.serve(int32(i))

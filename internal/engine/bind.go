@@ -31,7 +31,7 @@ func (e *Engine) bindAll() bool {
 				if n < len(b.ListenerIDs) {
 					l.ID = b.ListenerIDs[n]
 				}
-				if b.MaxConn > 0 {
+				if b.MaxConn > 0 || p.SocketStats {
 					l.Limit = &session.Limit{}
 					l.Limit.SetMax(b.MaxConn)
 				}

@@ -61,7 +61,8 @@ type Engine struct {
 	left     bool   // DrainListeners was called
 	paused   bool
 	running  bool
-	checks   bool // the checker runs
+	cleared  map[serverPlace]checkCounts // of checks, when the counters were cleared
+	checks   bool                        // the checker runs
 
 	freezeFrom int // worker that Freeze asks first; the handover's goroutine only
 

@@ -40,7 +40,7 @@ func init() {
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
 		{words: []string{"show", "env"}, usage: "show env [var]", example: "show env HOME", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
-		{words: []string{"show", "info"}, usage: "show info", help: "show the state of the process", run: (*session).showInfo},
+		{words: []string{"show", "info"}, usage: "show info [desc|float|json|typed]*", example: "show info typed", help: "show the state of the process", run: (*session).showInfo},
 		{words: []string{"show", "startup-logs"}, usage: "show startup-logs", help: "show the messages of the start", level: LevelOperator, run: (*session).showStartupLogs},
 		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
 		{words: []string{"user"}, usage: "user", help: "lower the level of this session to user", run: (*session).user},
@@ -89,9 +89,30 @@ func (s *session) showLevel([]string) { s.reply(s.level.String()) }
 
 func (s *session) showVersion([]string) { s.reply(s.server.opt.Version) }
 
-func (s *session) showInfo([]string) {
+// showInfo ignores words that it does not know, as HAProxy does.
+func (s *session) showInfo(args []string) {
+	typed, json, described, decimals := false, false, false, false
+	for _, word := range args {
+		switch word {
+		case "typed":
+			typed, json = true, false
+		case "json":
+			typed, json = false, true
+		case "desc":
+			described = true
+		case "float":
+			decimals = true
+		}
+	}
 	info := s.server.opt.Info()
-	_, _ = info.WriteTo(&s.answer) // a buffer takes everything
+	switch {
+	case json:
+		info.AppendJSON(&s.answer)
+	case typed:
+		info.AppendTyped(&s.answer, described)
+	default:
+		info.AppendLines(&s.answer, decimals, described)
+	}
 }
 
 func (s *session) showSockets([]string) {

@@ -130,7 +130,7 @@ func TestProtocol(t *testing.T) {
 			"  show cli level                          : show the level of this session\n" +
 			"  show cli sockets                        : list the sockets that take commands\n" +
 			"  show env [var]                          : show the environment of the process\n" +
-			"  show info                               : show the state of the process\n" +
+			"  show info [desc|float|json|typed]*      : show the state of the process\n" +
 			"  show version                            : show the version of the process\n" + generalHelp},
 		{"eco x\n", "Unknown command: 'eco', but maybe one of the following ones is a better match:\n" +
 			"  echo <text>                             : print the text\n" + generalHelp},

@@ -48,6 +48,7 @@ func (t *Table) granted(be *Proxy, s *Session, srv, tried int32) {
 		}
 	}
 	s.srv = srv
+	be.Servers[srv].Assigned.Note(t.Clock.MonoNs(), be.Backend.Server(int(srv)).CumSessions())
 	if s.queueMs < 0 {
 		s.queueMs = t.sinceAccept(s)
 	}
@@ -145,6 +146,7 @@ func (t *Table) dial(id uint32, s *Session) bool {
 		s.flags |= noResource
 		return t.connectFailed(id, s)
 	}
+	t.attempted(be, s.srv)
 	s.deadline = t.after(be.ConnectMs)
 	t.arm(id, s)
 	return true

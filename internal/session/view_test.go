@@ -15,7 +15,7 @@ func TestViewsArePiecemeal(t *testing.T) {
 		r.table.live.Add(1)
 		r.table.Conns.force()
 		r.proxy.Conns.force()
-		s.state, s.number, s.srv = stateRelay, uint64(i+1), -1
+		s.state, s.number = stateRelay, uint64(i+1)
 		s.side[client].fd, s.side[server].fd = -1, -1
 	}
 	seen := map[uint64]bool{}
