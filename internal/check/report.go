@@ -17,7 +17,10 @@ func (c *Checker) settle(k *Check, r result) {
 	k.state.Running = false
 	k.state.Checks++
 	if r.status.Passed() {
-		report = k.state.Health.Succeed() || report
+		report = c.promote(k) || report
+	} else if r.decisive && c.demote(k) {
+		report = true
+		k.state.Failures++
 	} else if k.state.Health.Fail() {
 		report = true
 		k.state.Failures++
