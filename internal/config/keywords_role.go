@@ -23,6 +23,16 @@ type RoleCheck struct {
 	MaxLag       time.Duration // of a replica; 0: any
 }
 
+// SecretVariables are the names of the variables of the environment that hold passwords.
+func (c *Config) SecretVariables() (names []string) {
+	for _, px := range c.Proxies {
+		if r := px.Check.Role; r != nil && r.PasswordEnv != "" && !slices.Contains(names, r.PasswordEnv) {
+			names = append(names, r.PasswordEnv)
+		}
+	}
+	return names
+}
+
 // roleWords is what the role check of one protocol takes.
 type roleWords struct {
 	kind     CheckKind
@@ -42,9 +52,11 @@ var (
 // withRole reads an option that asks for a role, and leaves any other to parse.
 func withRole(words roleWords, parse func(*parser, *stmt)) func(*parser, *stmt) {
 	return func(p *parser, s *stmt) {
-		if slices.ContainsFunc(s.words[min(2, len(s.words)):], func(w word) bool { return w.text == "role" || w.text == "password" }) {
-			p.parseRole(s, words)
-			return
+		for i := 2; i < len(s.words); i += 2 { // a user may have any name
+			if word := s.arg(i); word == "role" || word == "password" {
+				p.parseRole(s, words)
+				return
+			}
 		}
 		parse(p, s)
 	}
