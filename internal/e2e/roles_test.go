@@ -225,6 +225,39 @@ func TestExampleRedisFailover(t *testing.T) {
 	}
 }
 
+// Two of three nodes; the one that is written to is cut off from its cluster, and cannot tell its clients from others.
+func TestExampleGalera(t *testing.T) {
+	nodes := testutil.StartGalera(t, 3)
+	nodes[0].SQL(t, "CREATE USER penstock@'%' IDENTIFIED BY '"+checkPassword+"'; CREATE USER app@'%'; GRANT ALL ON *.* TO app@'%'; "+
+		"CREATE DATABASE d; CREATE TABLE d.w (id BIGINT AUTO_INCREMENT PRIMARY KEY, server INT)")
+	writePort, readPort := testutil.FreePort(t), testutil.FreePort(t)
+	p := startExample(t, "galera.cfg", "bind :3306", fmt.Sprintf("bind 127.0.0.1:%d", writePort), "bind :3307", fmt.Sprintf("bind 127.0.0.1:%d", readPort),
+		"10.0.0.1:3306", nodes[0].Addr, "10.0.0.2:3306", nodes[1].Addr, "10.0.0.3:3306", nodes[2].Addr)
+	for i := range nodes {
+		p.Stderr.Wait(t, fmt.Sprintf(`Server galera-write/node%d is UP, reason: Layer7 check passed, code: 0, info: "role is galera-synced"`, i+1))
+	}
+	db := openMariaDB(t, "tcp", "app", testutil.Loopback(writePort), "")
+	db.SetMaxOpenConns(1)
+	w := write(t, func(w *writer, stop <-chan struct{}) {
+		if _, err := db.Exec("INSERT INTO d.w (server) VALUES (@@server_id)"); err != nil {
+			w.failed.Add(1)
+		} else {
+			w.done.Add(1)
+		}
+	})
+	w.goesOn(t)
+	nodes[0].SQL(t, "SET GLOBAL wsrep_provider_options='gmcast.isolate=1'")
+	p.Stderr.Wait(t, `Server galera-write/node1 is DOWN, reason: Layer7 wrong status, code: 0, info: "the node is in a component that is non-Primary, wanted Primary"`)
+	p.Stderr.Wait(t, `Server galera-read/node1 is DOWN via galera-write/node1`)
+	w.goesOn(t)
+	if n := nodes[1].SQL(t, "SELECT COUNT(*) FROM d.w WHERE server=2"); n == "0" {
+		t.Error("nothing was written to the second node")
+	}
+	nodes[0].SQL(t, "SET GLOBAL wsrep_provider_options='gmcast.isolate=0'")
+	p.Stderr.Wait(t, `(?s)node1 is DOWN.*Server galera-write/node1 is UP`)
+	w.goesOn(t)
+}
+
 // A primary and a standby, which is promoted.
 func TestExamplePostgreSQL(t *testing.T) {
 	primary, standby := testutil.StartPostgresPair(t)
