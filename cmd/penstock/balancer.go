@@ -166,7 +166,7 @@ func (b *balancer) bind(options engine.Options) bool {
 	b.api, err = runtimeapi.Open(g.StatsSockets, runtimeapi.Options{
 		Version:   fullVersion(),
 		Info:      b.info,
-		Environ:   b.env.environ,
+		Environ:   withoutSecrets(b.env.environ, b.cfg.SecretVariables()),
 		Timeout:   g.StatsTimeout,
 		MaxConn:   g.StatsMaxConn,
 		LineLimit: g.BufSize,

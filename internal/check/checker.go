@@ -111,6 +111,7 @@ type Check struct {
 
 	mu    sync.Mutex
 	state State
+	flaps flaps
 }
 
 // State is what is known of the health of a server.
@@ -186,13 +187,13 @@ func New(o Options) *Checker {
 		k := &Check{
 			subject:   newSubject(s.Backend, s.Index, s.Config),
 			id:        uint32(i),
-			initState: cfg.InitState,
+			initState: s.Backend.Program.initState(cfg.InitState),
 			onError:   cmp.Or(s.Config.OnError, "fail-check"),
 			intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
 			target:    s.Target,
 			run:       run{fd: -1},
 		}
-		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, cfg.InitState)}
+		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, k.initState)}
 		c.checks = append(c.checks, k)
 		c.byID[serverID{s.Backend.State.ID, s.Index}] = k
 	}
@@ -253,6 +254,9 @@ func (c *Checker) Start() (err error) {
 	}
 	for i, delay := range firstChecks(intervals, c.opt.Spread, c.opt.MaxSpread, rand.Float64) {
 		k := c.checks[i]
+		if k.program().roles { // it waits for that
+			delay = 0
+		}
 		k.next = c.clock.Now().Add(delay)
 		c.schedule(k, k.next)
 	}

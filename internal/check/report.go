@@ -15,7 +15,10 @@ func (c *Checker) settle(k *Check, r result) {
 	report := r.status != k.state.Status
 	k.state.Status, k.state.Code, k.state.Info, k.state.Duration = r.status, r.code, clip(r.info), r.duration
 	if r.status.Passed() {
-		report = k.state.Health.Succeed() || report
+		report = c.promote(k) || report
+	} else if r.decisive && c.demote(k) {
+		report = true
+		k.state.Failures++
 	} else if k.state.Health.Fail() {
 		report = true
 		k.state.Failures++

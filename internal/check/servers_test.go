@@ -79,7 +79,7 @@ func TestMariaDBDoesNotBlockTheHost(t *testing.T) {
 	db := testutil.StartMariaDB(t, "--max-connect-errors=3", "--skip-name-resolve=0", "--bind-address=0.0.0.0")
 	c := mustExec(t, db, "CREATE USER 'checker'@'%'")
 	start := func(option, params string) *rig {
-		return mustRig(t, fmt.Sprintf("%s\n server s %s check source %s %s", option, db.Addr, host, params))
+		return mustRig(t, fmt.Sprintf("%s\n timeout check 20s\n server s %s check source %s %s", option, db.Addr, host, params))
 	}
 	const user = "option mysql-check user checker"
 	for _, s := range []struct{ name, option, want string }{

@@ -36,6 +36,7 @@ type Check struct {
 	Request   HTTPRequest
 	TCPRules  []CheckRule // tcp-check lines
 	HTTPRules []CheckRule // http-check lines
+	Role      *RoleCheck  // of mysql-check, pgsql-check and redis-check; nil: any role will do
 }
 
 // Rules are the lines that the kind of check obeys.
