@@ -132,6 +132,6 @@ backend be
 	t.Cleanup(func() { run("kill-server") })
 	testutil.Eventually(t, "the screen shows the proxies", func() bool {
 		screen := run("capture-pane", "-p")
-		return regexp.MustCompile(`(?m)s1 .* UP|s1 .* no check`).MatchString(screen) && strings.Contains(screen, "FRONTEND") && strings.Contains(screen, "BACKEND")
+		return regexp.MustCompile(`(?m)^>>> fe\nFRONTEND +0 OPEN`).MatchString(screen) && regexp.MustCompile(`(?m)^s1 +1 .*\nBACKEND +1 UP`).MatchString(screen)
 	})
 }
