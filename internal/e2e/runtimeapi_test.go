@@ -120,18 +120,56 @@ backend be
 	if answer, err := p.ask("show stat"); err != nil || !strings.HasPrefix(answer, "# pxname,") {
 		t.Skip("hatop needs show stat, which is not there yet")
 	}
-	run := func(args ...string) string {
+	run := terminal(t, tmux, p.dir, "env", "TERM=screen", hatop, "-s", p.stats)
+	testutil.Eventually(t, "the screen shows the proxies", func() bool {
+		screen := run("capture-pane", "-p")
+		return regexp.MustCompile(`(?m)^>>> fe\nFRONTEND +0 OPEN`).MatchString(screen) && regexp.MustCompile(`(?m)^s1 +1 .*\nBACKEND +1 UP`).MatchString(screen)
+	})
+}
+
+// terminal runs a command on a terminal of 150 by 40 characters and returns what gives orders to tmux about it.
+func terminal(t *testing.T, tmux, dir string, command ...string) (run func(args ...string) string) {
+	t.Helper()
+	own := []string{"-S", filepath.Join(dir, "tmux"), "-f", "/dev/null"}
+	run = func(args ...string) string {
 		t.Helper()
-		out, err := exec.Command(tmux, append([]string{"-S", filepath.Join(p.dir, "tmux"), "-f", "/dev/null"}, args...)...).CombinedOutput()
+		out, err := exec.Command(tmux, append(own, args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("tmux %v: %v: %s", args, err, out)
 		}
 		return string(out)
 	}
-	run("new-session", "-d", "-x", "150", "-y", "40", "env", "TERM=screen", hatop, "-s", p.stats)
-	t.Cleanup(func() { run("kill-server") })
-	testutil.Eventually(t, "the screen shows the proxies", func() bool {
-		screen := run("capture-pane", "-p")
-		return regexp.MustCompile(`(?m)^>>> fe\nFRONTEND +0 OPEN`).MatchString(screen) && regexp.MustCompile(`(?m)^s1 +1 .*\nBACKEND +1 UP`).MatchString(screen)
+	run(append([]string{"new-session", "-d", "-x", "150", "-y", "40"}, command...)...)
+	t.Cleanup(func() {
+		_ = exec.Command(tmux, append(own, "kill-server")...).Run() // it is gone when the command has ended
 	})
+	return run
+}
+
+// A person at penstock ctl, on a good terminal and on a dumb one.
+func TestCtlOnTerminal(t *testing.T) {
+	skipForeign(t, "it has no ctl")
+	tmux := testutil.Need(t, "tmux")
+	p := start(t, "listen l\n bind 127.0.0.1:{port}\n server s 127.0.0.1:1", "port", testutil.FreePort(t))
+	for _, kind := range []string{"screen", "dumb"} {
+		t.Run(kind, func(t *testing.T) {
+			run := terminal(t, tmux, testutil.TempDir(t), "env", "TERM="+kind, program.path, "ctl", "-s", p.stats)
+			shows := func(pattern string) {
+				t.Helper()
+				testutil.Eventually(t, pattern, func() bool { return regexp.MustCompile(pattern).MatchString(run("capture-pane", "-p")) })
+			}
+			shows(`(?m)^penstock>`)
+			run("send-keys", "show version", "Enter")
+			shows(`(?m)^\d+\.\d+\.\S+\npenstock>`)
+			run("send-keys", "shutdown session 0x1", "Enter")
+			shows(`(?m)^No such session \(use 'show sess'\)\.\npenstock>`)
+			if kind == "dumb" {
+				return
+			}
+			run("send-keys", "show cli l", "Tab", "Enter")
+			shows(`(?m)^penstock> show cli level\s*\nadmin\n`)
+			run("send-keys", "Up", "Up", "Up", "Enter")
+			shows(`(?s)penstock> show version.*penstock> show version`)
+		})
+	}
 }
