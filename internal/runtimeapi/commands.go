@@ -34,7 +34,7 @@ func init() {
 		{words: []string{"echo"}, usage: "echo <text>", example: "echo before the deploy", help: "print the text", run: (*session).echo},
 		{words: []string{"experimental-mode"}, usage: "experimental-mode [on|off]", example: "experimental-mode on", help: "allow commands that may change", level: LevelAdmin, run: (*session).experimentalMode},
 		{words: []string{"expert-mode"}, usage: "expert-mode [on|off]", example: "expert-mode on", help: "allow commands for experts", level: LevelAdmin, run: (*session).expertMode},
-		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", run: (*session).operator},
+		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", level: LevelOperator, run: (*session).operator},
 		{words: []string{"set", "severity-output"}, usage: "set severity-output [none|number|string]", example: "set severity-output string", help: "how messages show their severity", run: (*session).setSeverity},
 		{words: []string{"set", "timeout"}, usage: "set timeout cli <delay>", example: "set timeout cli 5m", help: "change the time that this session may idle", run: (*session).setTimeout},
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},

@@ -49,7 +49,7 @@ func init() {
 		{words: []string{"@master"}, usage: "@master", help: "send a command to the master"},
 		{words: []string{"echo"}, usage: "echo <text>", help: "print the text", run: (*session).echo},
 		{words: []string{"hard-reload"}, usage: "hard-reload", help: "start a new worker and terminate the old ones", level: LevelOperator, run: func(s *session, _ []string) { s.reload(true) }},
-		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", run: (*session).operator},
+		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", level: LevelOperator, run: (*session).operator},
 		{words: []string{"reload"}, usage: "reload", help: "start a new worker and let the old one finish", level: LevelOperator, run: func(s *session, _ []string) { s.reload(false) }},
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},

@@ -109,7 +109,7 @@ func TestProtocol(t *testing.T) {
 		{"prompt\nprompt\nshow version\n", "\n> \n"},
 		{"prompt x\n", "Unknown prompt mode, 'prompt help' lists them.\n\n"},
 		{"prompt timed p\n", "\n[0:00:00:00]> "},
-		{"show cli level;operator;show cli level;user;show cli level;operator;show cli level\n", "admin\n\n\noperator\n\n\nuser\n\n\nuser\n\n"},
+		{"show cli level;operator;show cli level;user;show cli level;operator;show cli level\n", "admin\n\n\noperator\n\n\nuser\n\nPermission denied\n\nuser\n\n"},
 		{"user;show env\n", "\nPermission denied\n\n"},
 		{"show env\n", "HOME=/root\nEMPTY=\n\n"},
 		{"show env HOME;show env HOM\n", "HOME=/root\n\nVariable not found\n\n"},
@@ -162,7 +162,7 @@ func TestLowLevelHidesCommands(t *testing.T) {
 	if got := mustAsk(t, mustDial(t, s), "help\n"); strings.Contains(got, "show env") {
 		t.Errorf("a user is shown %q", got)
 	}
-	if diff := cmp.Diff("\nuser\n\n", mustAsk(t, mustDial(t, s), "operator;show cli level\n")); diff != "" {
+	if diff := cmp.Diff("Permission denied\n\nuser\n\n", mustAsk(t, mustDial(t, s), "operator;show cli level\n")); diff != "" {
 		t.Error(diff)
 	}
 }
