@@ -140,6 +140,8 @@ type Checker struct {
 	lines   chan message
 	lost    atomic.Uint64 // lines for the operator that found no room
 
+	untold untold
+
 	stopping atomic.Bool
 	done     chan struct{}
 	stop     sync.Once
@@ -238,6 +240,7 @@ func (c *Checker) Start() (err error) {
 		k.next = c.clock.Now().Add(delay)
 		c.schedule(k, k.next)
 	}
+	c.untold = newUntold(c.checks)
 	go c.loop()
 	go c.speak()
 	return nil
@@ -372,6 +375,7 @@ func (c *Checker) finish(k *Check, r result) {
 	k.run = run{fd: -1}
 	k.running = false
 	c.settle(k, r)
+	c.untold.tell(k)
 	interval := k.state.Health.Interval(k.intervals)
 	k.next = c.clock.Now().Add(interval + jitter(interval, c.opt.Spread, rand.Float64))
 	c.schedule(k, k.next)
