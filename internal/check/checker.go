@@ -155,6 +155,8 @@ type Checker struct {
 		open bool // the waker can be used
 		list []observation
 	}
+	untold untold
+
 	stopping atomic.Bool
 	done     chan struct{}
 	stop     sync.Once
@@ -263,6 +265,7 @@ func (c *Checker) Start() (err error) {
 	c.observed.Lock()
 	c.observed.open = true
 	c.observed.Unlock()
+	c.untold = newUntold(c.checks)
 	go c.loop()
 	go c.speak()
 	return nil
@@ -426,6 +429,7 @@ func (c *Checker) finish(k *Check, r result) {
 	k.state.Checks++
 	k.mu.Unlock()
 	c.settle(k, r)
+	c.untold.tell(k)
 	interval := k.interval()
 	k.fast = false
 	k.next = c.clock.Now().Add(interval + jitter(interval, c.opt.Spread, rand.Float64))

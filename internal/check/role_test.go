@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/testutil"
@@ -202,5 +203,33 @@ func TestPasswords(t *testing.T) {
 		case err != nil || r.secret != c.secret:
 			t.Errorf("%s: %v, %v", c.name, r, err)
 		}
+	}
+}
+
+// Those who wait for the roles wait until each backend has a server that is up, or until all have answered, and not for ever.
+func TestAwaitRoles(t *testing.T) {
+	silent := testutil.Listen(t).Addr
+	answer := func(role string) string {
+		return testutil.Serve(t, strict.holds("", infoReply("role:"+role))).Addr
+	}
+	const option = "option redis-check role master\n timeout check 20s\n"
+	for _, c := range []struct {
+		name, lines string
+		wait        time.Duration
+		up          bool
+	}{
+		{"no role", " server a " + silent + " check inter 1h\n", time.Hour, true},
+		{"one is up", option + " server a " + silent + " check inter 1h\n server b " + answer("master") + " check inter 1h\n", time.Hour, false},
+		{"none is up", option + " server a " + answer("slave") + " check inter 1h\n server b " + answer("slave") + " check inter 1h\n", time.Hour, false},
+		{"in maintenance", option + " server a " + silent + " check inter 1h disabled\n server b " + answer("slave") + " check inter 1h\n", time.Hour, false},
+		{"one is silent", option + " server a " + silent + " check inter 1h\n server b " + answer("slave") + " check inter 1h\n", time.Millisecond, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := mustRig(t, c.lines)
+			r.AwaitRoles(c.wait)
+			if up := r.backend.State.Server(0).Up(); up != c.up {
+				t.Errorf("up: %v", up)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
@@ -156,7 +157,11 @@ func (e *Engine) startChecks() {
 		return
 	}
 	e.checks = true
+	e.checker.AwaitRoles(rolesWait)
 }
+
+// rolesWait is how long a start waits for servers to tell their roles. Clients wait in the accept queue meanwhile.
+const rolesWait = time.Second
 
 // stopChecks ends all checks; servers stay as they are. e.mu is held.
 func (e *Engine) stopChecks() {

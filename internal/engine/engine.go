@@ -200,6 +200,7 @@ func (e *Engine) Start() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.running = true
+	e.startChecks() // first: no session shall go to a server that begins as down
 	for _, w := range e.workers {
 		if err := w.Start(); err != nil {
 			e.opt.Report.Warningf("thread %d is not bound to its CPUs: %v", w.ID+1, err)
@@ -208,7 +209,6 @@ func (e *Engine) Start() {
 	for _, fd := range e.inherited {
 		netio.Close(fd)
 	}
-	e.startChecks()
 	e.steer()
 }
 

@@ -33,3 +33,25 @@ func TestTopologyHasNoPassword(t *testing.T) {
 		t.Errorf("the topology is\n%s", text)
 	}
 }
+
+// The first session finds the server that has the role, and none finds one that has another.
+func TestFirstSessionKnowsTheRole(t *testing.T) {
+	role := func(name string) *testutil.Listener {
+		return testutil.Serve(t, func(c *testutil.Conn) {
+			c.Send(fmt.Sprintf("+PONG\r\n$%d\r\nrole:%s\r\n\r\n", len(name)+7, name))
+			io.Copy(io.Discard, c)
+		})
+	}
+	replica, master := testutil.Serve(t, testutil.Echo), testutil.Serve(t, testutil.Echo)
+	log, addr := testutil.ListenSyslog(t), testutil.Loopback(testutil.FreePort(t))
+	mustStart(t, fmt.Sprintf(checkedListen+"    option redis-check role master\n    server s1 %s check port %d\n    server s2 %s check port %d\n",
+		log.Addr, addr, replica.Addr, role("slave").Port, master.Addr, role("master").Port))
+	for range 5 {
+		client := testutil.Dial(t, "tcp", addr)
+		client.Send("a")
+		client.Expect("a")
+	}
+	if replica.Accepted() != 0 || master.Accepted() != 5 {
+		t.Errorf("the replica got %d sessions, the master %d", replica.Accepted(), master.Accepted())
+	}
+}
