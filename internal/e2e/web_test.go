@@ -111,20 +111,20 @@ func TestStatisticsOverHTTP(t *testing.T) {
 	_, _, metrics := get(t, "GET", site+"/metrics", "")
 	values := mustMetrics(t, metrics)
 	for name, want := range map[string]float64{
-		`haproxy_server_status{proxy="l",server="down",state="DOWN"}`:           1,
-		`haproxy_server_status{proxy="l",server="down",state="UP"}`:             0,
-		`haproxy_server_check_status{proxy="l",server="up",state="L4OK"}`:       1,
-		`haproxy_frontend_status{proxy="l",state="UP"}`:                         1,
-		`haproxy_listener_status{proxy="l",listener="door",state="OPEN"}`:       1,
-		`haproxy_backend_active_servers{proxy="l"}`:                             1,
-		`haproxy_process_nbthread`:                                              1,
-		`penstock_worker_sessions{worker="1"}`:                                  0,
-		`haproxy_server_check_failures_total{proxy="l",server="down"}`:          1,
-		`haproxy_listener_sessions_total{proxy="l",listener="door"}`:            0,
-		`haproxy_server_total_time_average_seconds{proxy="l",server="down"}`:    0,
-		`haproxy_backend_status{proxy="l",state="UP"}`:                          1,
-		`haproxy_frontend_limit_session_rate{proxy="l"}`:                        0,
-		`haproxy_process_node{node="` + metricLabel(metrics, "node") + `"}`:     1,
+		`haproxy_server_status{proxy="l",server="down",state="DOWN"}`:        1,
+		`haproxy_server_status{proxy="l",server="down",state="UP"}`:          0,
+		`haproxy_server_check_status{proxy="l",server="up",state="L4OK"}`:    1,
+		`haproxy_frontend_status{proxy="l",state="UP"}`:                      1,
+		`haproxy_listener_status{proxy="l",listener="door",state="OPEN"}`:    1,
+		`haproxy_backend_active_servers{proxy="l"}`:                          1,
+		`haproxy_process_nbthread`:                                           1,
+		`penstock_worker_sessions{worker="1"}`:                               0,
+		`haproxy_server_check_failures_total{proxy="l",server="down"}`:       1,
+		`haproxy_listener_sessions_total{proxy="l",listener="door"}`:         0,
+		`haproxy_server_total_time_average_seconds{proxy="l",server="down"}`: 0,
+		`haproxy_backend_status{proxy="l",state="UP"}`:                       1,
+		`haproxy_frontend_limit_session_rate{proxy="l"}`:                     0,
+		`haproxy_process_node{node="` + metricLabel(metrics, "node") + `"}`:  1,
 	} {
 		if got, found := values[name]; found != (want >= 0) || found && got != want {
 			t.Errorf("%q is %v (%t), want %v", name, got, found, want)
