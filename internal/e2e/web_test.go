@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -128,6 +130,38 @@ func TestStatisticsOverHTTP(t *testing.T) {
 	} {
 		if got, found := values[name]; found != (want >= 0) || found && got != want {
 			t.Errorf("%q is %v (%t), want %v", name, got, found, want)
+		}
+	}
+}
+
+// What the examples for monitoring ask for is there.
+func TestMonitoringExamples(t *testing.T) {
+	t.Parallel()
+	skipForeign(t, "has metrics of its own")
+	port := testutil.FreePort(t)
+	start(t, webSections, "page", testutil.Loopback(port), "tcp", testutil.Loopback(testutil.FreePort(t)),
+		"server", testutil.Listen(t).Addr, "nobody", testutil.Loopback(testutil.FreePort(t)))
+	_, _, metrics := get(t, "GET", "http://"+testutil.Loopback(port)+"/metrics", "")
+	files, err := filepath.Glob("../../examples/monitoring/*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
+			t.Errorf("%s is not JSON", file)
+		}
+		names := regexp.MustCompile(`\b(haproxy|penstock)_[a-z0-9_]+`).FindAllString(string(text), -1)
+		if len(names) == 0 {
+			t.Errorf("%s asks for nothing", file)
+		}
+		for _, name := range names {
+			if !strings.Contains(metrics, "# TYPE "+name+" ") {
+				t.Errorf("%s asks for %s, which is not there", file, name)
+			}
 		}
 	}
 }
