@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/master"
 	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/runtimeapi"
+	"github.com/penstock/penstock/internal/web"
 	"github.com/penstock/penstock/netio"
 )
 
@@ -37,6 +38,7 @@ type balancer struct {
 	limits  limits
 	engine  *engine.Engine
 	api     *runtimeapi.Server
+	web     *web.Server
 	log     *logging.Logger // events of the process as a whole
 	scratch logging.Scratch
 	elders  *process.Elders // to be replaced
@@ -73,6 +75,7 @@ func (b *balancer) run() error {
 	b.offer.begin()
 	b.succession.ready(b.engine)
 	b.api.Serve()
+	b.web.Serve()
 	if b.background != nil {
 		if err := b.background.Ready(); err != nil {
 			b.report.Alertf("Cannot become a background process: %v", err)
@@ -184,8 +187,17 @@ func (b *balancer) bind(options engine.Options) bool {
 		}
 		return b.notBound(err)
 	}
+	source := web.Source{Info: b.info, Engine: func() *engine.Engine { return b.engine }}
+	if b.web, err = web.Open(b.cfg, source, options.MakeRoom); err != nil {
+		b.api.Close()
+		for _, fd := range fds {
+			netio.Close(fd)
+		}
+		return b.webNotBound(err)
+	}
 	if b.engine, err = engine.New(b.cfg, options); err != nil {
 		b.api.Close()
+		b.web.Close()
 		if !errors.Is(err, engine.ErrConfig) {
 			b.report.Alertf("%v", err)
 		}
@@ -193,10 +205,22 @@ func (b *balancer) bind(options engine.Options) bool {
 	}
 	if err = b.api.Publish(); err != nil {
 		b.api.Close()
+		b.web.Close()
 		b.engine.Close()
 		return b.notBound(err)
 	}
+	if err = b.web.Publish(); err != nil {
+		b.api.Close()
+		b.web.Close()
+		b.engine.Close()
+		return b.webNotBound(err)
+	}
 	return true
+}
+
+// webNotBound is notBound for sections in HTTP mode.
+func (b *balancer) webNotBound(err error) bool {
+	return b.notBound(errors.New("Binding " + strings.ReplaceAll(err.Error(), "\n", "\nBinding ")))
 }
 
 // notBound reports the addresses that could not be had, one to a line of the error.
@@ -219,6 +243,7 @@ func (b *balancer) close() {
 	b.offer.close()
 	b.succession.close()
 	b.api.Close()
+	b.web.Close()
 	b.engine.Close()
 	b.log.Flush(logPatience)
 	b.log.Close()
@@ -282,6 +307,7 @@ func (b *balancer) serve() error {
 	alone := b.attend()
 	softStop := func() {
 		b.api.Close()
+		b.web.Close()
 		b.succession.close() // who ends takes over nothing more
 		b.engine.SoftStop()
 		if after := b.cfg.Global.HardStopAfter; after > 0 {

@@ -217,6 +217,8 @@ type Proxy struct {
 	SpliceResponse     bool
 	SmartAccept        bool
 	SmartConnect       bool
+	HTTP               bool // it serves Web, and nothing else
+	Web                Web
 	SocketStats        bool
 	ContStats          bool
 

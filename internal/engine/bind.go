@@ -20,7 +20,7 @@ import (
 func (e *Engine) bindAll() bool {
 	ok := true
 	for i, p := range e.cfg.Proxies {
-		if p.Disabled || !p.Kind.HasFrontend() {
+		if p.Disabled || p.HTTP || !p.Kind.HasFrontend() {
 			continue
 		}
 		id := 0

@@ -83,7 +83,11 @@ func (f *filler) row(o stats.Object, name string, id int) *stats.Row {
 	r := &f.rows[len(f.rows)-1]
 	r.SetText(stats.PxName, f.c.Name)
 	r.SetText(stats.SvName, name)
-	r.SetText(stats.Mode, "tcp")
+	mode := "tcp"
+	if f.c.HTTP {
+		mode = "http"
+	}
+	r.SetText(stats.Mode, mode)
 	r.Set(stats.Pid, 1)
 	r.Set(stats.IID, int64(f.c.ID))
 	r.Set(stats.SID, int64(id))
