@@ -61,7 +61,9 @@ func TestStatAtAnyTime(t *testing.T) {
 }
 
 func TestServerStatus(t *testing.T) {
-	health := func(value int) *check.State { return &check.State{Health: check.Health{Rise: 2, Fall: 3, Value: value}} }
+	health := func(value int) *check.State {
+		return &check.State{Health: check.Health{Rise: 2, Fall: 3, Value: value}}
+	}
 	for _, test := range []struct {
 		disabled, down bool
 		state          *check.State // nil: it is not checked
