@@ -190,9 +190,13 @@ func (r *Row) state() string {
 	return word
 }
 
-// AppendMetrics appends the rows in the text format of Prometheus.
-func AppendMetrics(out *bytes.Buffer, rows []Row) {
+// AppendMetrics appends the rows of the wanted objects, one bit for each, in the text format of Prometheus. The metrics
+// of a backend also count its servers by their states, as far as they are among the rows.
+func AppendMetrics(out *bytes.Buffer, rows []Row, wanted int) {
 	for _, o := range [...]Object{Frontend, Listener, Backend, Server} {
+		if wanted>>o&1 == 0 {
+			continue
+		}
 		of := make([]*Row, 0, len(rows))
 		for i := range rows {
 			if rows[i].Object == o {
@@ -218,6 +222,9 @@ func AppendMetrics(out *bytes.Buffer, rows []Row) {
 		for _, r := range of {
 			r.oneOf(out, prefix+"status", states[o], r.state())
 		}
+		if o == Backend {
+			census(out, rows, of)
+		}
 		if o != Server {
 			continue
 		}
@@ -227,6 +234,39 @@ func AppendMetrics(out *bytes.Buffer, rows []Row) {
 				if r.Has(CheckStatus) {
 					r.oneOf(out, prefix+"check_status", checkStates, strings.TrimPrefix(r.Text(CheckStatus), "* "))
 				}
+			}
+		}
+	}
+}
+
+// census counts the servers of backends, and the outcomes of their checks. Two metrics say the same: the second was
+// misnamed, and dashboards use it.
+func census(out *bytes.Buffer, rows []Row, backends []*Row) {
+	check := func(r *Row) string { return strings.TrimPrefix(r.Text(CheckStatus), "* ") }
+	for _, m := range []struct {
+		name   string
+		column Column
+		all    []string
+		state  func(*Row) string
+	}{
+		{"haproxy_backend_agg_server_status", AggServerStatus, states[Server], (*Row).state},
+		{"haproxy_backend_agg_server_check_status", AggServerCheckStatus, states[Server], (*Row).state},
+		{"haproxy_backend_agg_check_status", AggCheckStatus, checkStates, check},
+	} {
+		type group struct {
+			proxy int
+			state string
+		}
+		servers := map[group]int{}
+		for i := range rows {
+			if r := &rows[i]; r.Object == Server {
+				servers[group{r.ProxyID, m.state(r)}]++
+			}
+		}
+		Family(out, m.name, columns[m.column].help)
+		for _, b := range backends {
+			for _, state := range m.all {
+				sample(out, m.name, append(b.labels(), "state", state), float64(servers[group{b.ProxyID, state}]))
 			}
 		}
 	}

@@ -124,7 +124,7 @@ func FuzzForms(f *testing.F) {
 		out.Reset()
 		rows := rowsOf("x")
 		rows[0].SetText(SvName, text)
-		AppendMetrics(&out, rows)
+		AppendMetrics(&out, rows, -1)
 		for line := range strings.Lines(out.String()) {
 			if !strings.HasPrefix(line, "# ") && !strings.HasPrefix(line, "haproxy_") {
 				t.Errorf("a line of its own: %q", line)

@@ -83,15 +83,15 @@ func (s *site) metrics(w http.ResponseWriter, r *http.Request) {
 		list := query["scope"]
 		return len(list) == 0 || slices.Contains(list, scope) || slices.Contains(list, "*")
 	}
-	sel := stats.Everything
-	sel.Types = 0
+	types := 0
 	for o, scope := range map[stats.Object]string{
 		stats.Frontend: "frontend", stats.Backend: "backend", stats.Server: "server", stats.Listener: "listener",
 	} {
 		if wants(scope) {
-			sel.Types |= 1 << o
+			types |= 1 << o
 		}
 	}
+	sel := stats.Everything
 	sel.NoMaint = query.Has("no-maint")
 	var out bytes.Buffer
 	e := s.source.Engine()
@@ -116,7 +116,7 @@ func (s *site) metrics(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	stats.AppendMetrics(&out, e.Stat(sel))
+	stats.AppendMetrics(&out, e.Stat(sel), types)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write(out.Bytes()) // the client may be gone
 }
