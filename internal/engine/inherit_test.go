@@ -180,6 +180,7 @@ func TestInheritUnused(t *testing.T) {
 	text := "global\nnbthread 1\nlisten l\nbind %s\nserver s1 " + server.Addr + "\n"
 	old := mustBuild(t, fmt.Sprintf(text, other))
 	connected := testutil.Dial(t, "tcp", server.Addr)
+	testutil.Eventually(t, "the server has its end", func() bool { return server.Accepted() == 1 })
 	before := len(testutil.FDs(t, os.Getpid()))
 
 	inherited := append(mustLeave(t, old),
