@@ -115,14 +115,16 @@ func TestDemotion(t *testing.T) {
 	role := make(chan string, 1)
 	role <- "master"
 	server := testutil.Serve(t, func(c *testutil.Conn) {
-		c.Expect(ask)
+		if _, err := io.ReadFull(c.Conn, make([]byte, len(ask))); err != nil { // the test is over
+			return
+		}
 		r := <-role
 		role <- r
-		c.Send(infoReply("role:" + r))
+		io.WriteString(c.Conn, infoReply("role:"+r))
 		io.Copy(io.Discard, c)
 	})
 	set := func(r string) { <-role; role <- r }
-	r := mustRig(t, "option redis-check role master\n server s "+server.Addr+" check inter 5ms fall 1000 rise 3 on-marked-down shutdown-sessions")
+	r := mustRig(t, "option redis-check role master\n timeout check 20s\n server s "+server.Addr+" check inter 5ms fall 1000 rise 3 on-marked-down shutdown-sessions")
 	const down = `W Server be/s is DOWN, reason: Layer7 wrong status, code: 0, info: "role is replica, wanted master", check duration: 0ms. ` +
 		"0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue.\nA backend 'be' has no server available!"
 	const up = `W Server be/s is UP, reason: Layer7 check passed, code: 0, info: "role is master", check duration: 0ms. ` +
