@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -233,5 +234,31 @@ func TestAwaitRoles(t *testing.T) {
 				t.Errorf("up: %v", up)
 			}
 		})
+	}
+}
+
+// However long a server is silent in the middle of a conversation, its check holds one socket.
+func TestRoleOneSocket(t *testing.T) {
+	sockets := func() (n int) {
+		for _, what := range testutil.FDs(t, os.Getpid()) {
+			if strings.HasPrefix(what, "socket:") {
+				n++
+			}
+		}
+		return n
+	}
+	silent := testutil.Listen(t).Addr // the kernel accepts for it
+	for _, option := range []string{"redis-check role master", "mysql-check role primary user u", "pgsql-check role primary user u"} {
+		before := sockets()
+		r := mustRig(t, "option "+option+"\n server s "+silent+" check inter 20ms init-state up")
+		most := 0
+		testutil.Eventually(t, "ten checks have failed", func() bool {
+			most = max(most, sockets()-before)
+			return r.state(t, 0).Checks >= 10
+		})
+		if got := r.outcome(t, 0); got != "L7TOUT" || most > 1 {
+			t.Errorf("%s: %s, %d sockets at a time", option, got, most)
+		}
+		r.Stop()
 	}
 }
