@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/testutil"
 )
@@ -261,4 +262,24 @@ func TestRoleOneSocket(t *testing.T) {
 		}
 		r.Stop()
 	}
+}
+
+// Sessions on a server that tells another role are ended as long as there are any, also when it is down already.
+func TestEviction(t *testing.T) {
+	role := make(chan bool)
+	server := testutil.Serve(t, func(c *testutil.Conn) {
+		<-role
+		io.WriteString(c.Conn, infoReply("role:slave"))
+		io.Copy(io.Discard, c)
+	})
+	r := mustRig(t, "option redis-check role master\n timeout check 20s\n server s "+server.Addr+" check inter 5ms init-state up on-marked-down shutdown-sessions")
+	if v := mustAssign(r.backend.State); v != backend.Assigned {
+		t.Fatalf("a session got %v", v)
+	}
+	close(role)
+	testutil.Eventually(t, "sessions are ended more than once", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.shutdowns) > 2
+	})
 }
