@@ -44,6 +44,8 @@ func (c *Checker) settle(k *Check, r result) {
 		c.goDown(&k.subject, why)
 	case r.status.Passed() && state.Health.Up():
 		c.comeUp(&k.subject, why)
+	case r.decisive:
+		c.evict(k)
 	}
 }
 

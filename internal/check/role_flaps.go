@@ -69,3 +69,11 @@ func (c *Checker) promote(k *Check) bool {
 	}
 	return false
 }
+
+// evict ends what sessions there are on a server that is down and tells another role again: those that a former
+// process handed over after the server went down, for instance.
+func (c *Checker) evict(k *Check) {
+	if k.onDown && k.backend.State.Server(k.server).Served() > 0 {
+		c.opt.Shutdown(k.backend, k.server)
+	}
+}

@@ -3,10 +3,12 @@ package check
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/testutil"
 )
@@ -115,14 +117,16 @@ func TestDemotion(t *testing.T) {
 	role := make(chan string, 1)
 	role <- "master"
 	server := testutil.Serve(t, func(c *testutil.Conn) {
-		c.Expect(ask)
+		if _, err := io.ReadFull(c.Conn, make([]byte, len(ask))); err != nil { // the test is over
+			return
+		}
 		r := <-role
 		role <- r
-		c.Send(infoReply("role:" + r))
+		io.WriteString(c.Conn, infoReply("role:"+r))
 		io.Copy(io.Discard, c)
 	})
 	set := func(r string) { <-role; role <- r }
-	r := mustRig(t, "option redis-check role master\n server s "+server.Addr+" check inter 5ms fall 1000 rise 3 on-marked-down shutdown-sessions")
+	r := mustRig(t, "option redis-check role master\n timeout check 20s\n server s "+server.Addr+" check inter 5ms fall 1000 rise 3 on-marked-down shutdown-sessions")
 	const down = `W Server be/s is DOWN, reason: Layer7 wrong status, code: 0, info: "role is replica, wanted master", check duration: 0ms. ` +
 		"0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue.\nA backend 'be' has no server available!"
 	const up = `W Server be/s is UP, reason: Layer7 check passed, code: 0, info: "role is master", check duration: 0ms. ` +
@@ -232,4 +236,50 @@ func TestAwaitRoles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// However long a server is silent in the middle of a conversation, its check holds one socket.
+func TestRoleOneSocket(t *testing.T) {
+	sockets := func() (n int) {
+		for _, what := range testutil.FDs(t, os.Getpid()) {
+			if strings.HasPrefix(what, "socket:") {
+				n++
+			}
+		}
+		return n
+	}
+	silent := testutil.Listen(t).Addr // the kernel accepts for it
+	for _, option := range []string{"redis-check role master", "mysql-check role primary user u", "pgsql-check role primary user u"} {
+		before := sockets()
+		r := mustRig(t, "option "+option+"\n server s "+silent+" check inter 20ms init-state up")
+		most := 0
+		testutil.Eventually(t, "ten checks have failed", func() bool {
+			most = max(most, sockets()-before)
+			return r.state(t, 0).Checks >= 10
+		})
+		if got := r.outcome(t, 0); got != "L7TOUT" || most > 1 {
+			t.Errorf("%s: %s, %d sockets at a time", option, got, most)
+		}
+		r.Stop()
+	}
+}
+
+// Sessions on a server that tells another role are ended as long as there are any, also when it is down already.
+func TestEviction(t *testing.T) {
+	role := make(chan bool)
+	server := testutil.Serve(t, func(c *testutil.Conn) {
+		<-role
+		io.WriteString(c.Conn, infoReply("role:slave"))
+		io.Copy(io.Discard, c)
+	})
+	r := mustRig(t, "option redis-check role master\n timeout check 20s\n server s "+server.Addr+" check inter 5ms init-state up on-marked-down shutdown-sessions")
+	if v := mustAssign(r.backend.State); v != backend.Assigned {
+		t.Fatalf("a session got %v", v)
+	}
+	close(role)
+	testutil.Eventually(t, "sessions are ended more than once", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.shutdowns) > 2
+	})
 }

@@ -32,7 +32,7 @@ func TestRedis(t *testing.T) {
 // PostgreSQL asks for a password, which is enough, and does not complain about those who leave then.
 func TestPostgres(t *testing.T) {
 	addr, log := testutil.StartPostgres(t)
-	r := mustRig(t, "option pgsql-check user checker\n server s "+addr+" check "+often)
+	r := mustRig(t, "option pgsql-check user checker\n timeout check 20s\n server s "+addr+" check "+often)
 	if got := r.outcome(t, 0); got != "L7OK/0 PostgreSQL server is ok" {
 		t.Error(got)
 	}
