@@ -142,7 +142,7 @@ func TestShutdownSessions(t *testing.T) {
 		c.Send("still there")
 		c.Expect("still there")
 	}
-	if got, want := s.ask("admin", "shutdown sessions where client 127.0.0.0/8 server be/s2"), fmt.Sprintf("%d sessions ended.\n\n", left); got != want {
+	if got, want := s.ask("admin", "shutdown sessions where client 127.0.0.0/8 server be/s2"), fmt.Sprintf("Sessions ended: %d.\n\n", left); got != want {
 		t.Errorf("answer %q, want %q", got, want)
 	}
 	if got := s.ask("admin", "show sess"); got != "\n\n" {

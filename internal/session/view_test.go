@@ -45,7 +45,7 @@ func TestViewsArePiecemeal(t *testing.T) {
 	for id := range ids {
 		all = append(all, id)
 	}
-	if n := r.table.Kill(all); n != ExamineMost {
+	if n := r.table.Kill(all); n != KillMost {
 		t.Errorf("one call ended %d sessions", n)
 	}
 }
