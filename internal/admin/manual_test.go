@@ -26,6 +26,7 @@ The commands of the sockets that ` + "`stats socket`" + ` opens. This file is ma
 ## Talking to it
 
 ` + "```" + `
+penstock ctl -s /run/penstock.sock show info          --json for programs; without a command: history and completion
 echo "show info" | socat stdio /run/penstock.sock
 echo "show sess;show version" | socat stdio /run/penstock.sock
 socat readline /run/penstock.sock                     then: prompt

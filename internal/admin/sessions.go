@@ -157,7 +157,7 @@ func shutdownSessionsWhere(e *engine.Engine, r *runtimeapi.Request) {
 		r.Fail("At least one condition is required: %s.", filterWords)
 		return
 	}
-	r.Reply("%d sessions ended.", shutdown(e, f.match))
+	r.Reply("Sessions ended: %d.", shutdown(e, f.match))
 }
 
 // shutdown ends the sessions that are meant. One that comes while it runs may be missed.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/penstock/penstock/internal/testutil"
@@ -142,7 +143,7 @@ func TestShutdownSessions(t *testing.T) {
 		c.Send("still there")
 		c.Expect("still there")
 	}
-	if got, want := s.ask("admin", "shutdown sessions where client 127.0.0.0/8 server be/s2"), fmt.Sprintf("%d sessions ended.\n\n", left); got != want {
+	if got, want := s.ask("admin", "shutdown sessions where client 127.0.0.0/8 server be/s2"), fmt.Sprintf("Sessions ended: %d.\n\n", left); got != want {
 		t.Errorf("answer %q, want %q", got, want)
 	}
 	if got := s.ask("admin", "show sess"); got != "\n\n" {
@@ -158,4 +159,32 @@ func TestSpan(t *testing.T) {
 			t.Errorf("%d ms are %s, want %s", ms, got, want)
 		}
 	}
+}
+
+// Sessions come, go and are ended while several operators read all about them.
+func TestReadingDisturbsNobody(t *testing.T) {
+	s, _ := mustSessions(t, 0)
+	var addr string
+	if m := regexp.MustCompile(`addr=(\S+)`).FindStringSubmatch(s.ask("operator", "show fd")); m != nil {
+		addr = m[1]
+	}
+	const readers, rounds = 4, 25
+	var wait sync.WaitGroup
+	for n := range readers {
+		wait.Go(func() {
+			for range rounds {
+				answer := s.ask("admin", [...]string{"show sess", "show sess all", "show fd;show pools", "shutdown sessions where older 1h"}[n])
+				if !strings.HasSuffix(answer, "\n\n") {
+					t.Errorf("answer ends with %q", answer[max(len(answer)-40, 0):])
+				}
+			}
+		})
+	}
+	for range rounds {
+		c := testutil.Dial(t, "tcp", addr)
+		c.Send("hello")
+		c.Expect("hello")
+		c.Close()
+	}
+	wait.Wait()
 }

@@ -106,6 +106,47 @@ func TestRuntimeAPILikeHAProxy(t *testing.T) {
 	}
 }
 
+// A session that does nothing is found by that and ended, and its log line says who did it. Others go on.
+func TestFindAndEndSession(t *testing.T) {
+	skipForeign(t, "it cannot look for idle sessions")
+	server := testutil.Serve(t, testutil.Echo)
+	port := testutil.FreePort(t)
+	p := start(t, `
+listen l
+    bind 127.0.0.1:{port}
+    server s1 {server}
+`, "port", port, "server", server.Addr)
+	stuck := testutil.Dial(t, "tcp", testutil.Loopback(port))
+	stuck.Send("hello")
+	stuck.Expect("hello")
+	var id string
+	testutil.Eventually(t, "it is idle", func() bool {
+		list, err := p.ask("show sess server l/s1 client 127.0.0.0/8 idle 300ms")
+		if m := regexp.MustCompile(`(?m)^(0x[0-9a-f]+): .* bytes=5/5 idle=`).FindStringSubmatch(list); err == nil && m != nil {
+			id = m[1]
+		}
+		return id != ""
+	})
+	busy := testutil.Dial(t, "tcp", testutil.Loopback(port))
+	busy.Send("hello")
+	busy.Expect("hello")
+	if dump, err := p.ask("show sess " + id); err != nil || strings.Count(dump, "tcp=ESTABLISHED") != 2 {
+		t.Errorf("dump %q, %v", dump, err)
+	}
+	if answer, err := p.ask("shutdown session " + id); err != nil || answer != "\n" {
+		t.Fatalf("answer %q, %v", answer, err)
+	}
+	stuck.ExpectClosed()
+	p.log.WaitLine(t, `127\.0\.0\.1:\d+ \[.*\] l l/s1 \d+/\d+/\d+ 5 KC `)
+	busy.Send("still")
+	busy.Expect("still")
+	if answer, err := p.ask("shutdown sessions where server l/s1"); err != nil || answer != "Sessions ended: 1.\n\n" {
+		t.Fatalf("answer %q, %v", answer, err)
+	}
+	busy.ExpectClosed()
+	p.log.WaitLine(t, `l l/s1 \d+/\d+/\d+ 10 KC `)
+}
+
 // An operator's screen over the stats socket, as it is.
 func TestHatop(t *testing.T) {
 	hatop, tmux := testutil.Need(t, "hatop"), testutil.Need(t, "tmux")

@@ -52,7 +52,7 @@ func (e *Engine) Examine(views []session.View) {
 func (e *Engine) Kill(ids []session.SessionID) (killed int) {
 	for len(ids) > 0 {
 		n := 1
-		for n < len(ids) && n < session.ExamineMost && ids[n].Worker() == ids[0].Worker() {
+		for n < len(ids) && n < session.KillMost && ids[n].Worker() == ids[0].Worker() {
 			n++
 		}
 		part := ids[:n]

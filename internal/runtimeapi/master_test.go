@@ -86,6 +86,9 @@ func TestMasterAnswers(t *testing.T) {
 		{"@2 x\n@-1 x\n@!0 x\n@! x\n@1x x\n", "Can't find the target PID matching the prefix '@2'\n\nCan't find the target PID matching the prefix '@-1'\n\n" +
 			"Can't find the target PID matching the prefix '@!0'\n\nCan't find the target PID matching the prefix '@!'\n\nCan't find the target PID matching the prefix '@1x'\n\n"},
 		{"@@1 show version\n", "3.4.0-test\n\n"},
+		{"@1 show version <<\nx\n\nshow version\n", "3.4.0-test\n\n3.4.0-master\n\n"},
+		{"@1 show version <<E\nx\n\nE\nshow version\n", "3.4.0-test\n\n3.4.0-master\n\n"},
+		{"@@1 show version <<\nx\n\n", "3.4.0-test\n\n"},
 		{"reload\n", "no reload today\n\n"},
 		{"show startup-logs\n", "[NOTICE]   (40) : line\n\n"},
 		{"prompt\n@1\nprompt\nshow version\n", "master> 50> 3.4.0-test\n\n"},

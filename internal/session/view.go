@@ -17,8 +17,11 @@ import (
 // ViewSlots is the number of slots that one call of Views looks at.
 const ViewSlots = 256
 
-// ExamineMost is the number of sessions that one call of Examine or Kill takes.
-const ExamineMost = 64
+// One call of Examine or of Kill takes so many sessions. To end one costs two closes and a log line.
+const (
+	ExamineMost = 64
+	KillMost    = 16
+)
 
 // SessionID names one session of the process for as long as it lives. It is never zero.
 //
@@ -225,9 +228,9 @@ func (t *Table) ViewOf(id SessionID) (v View, found bool) {
 	return v, true
 }
 
-// Kill ends sessions on an operator's order and returns how many of them were still there. They are ExamineMost at most.
+// Kill ends sessions on an operator's order and returns how many of them were still there. They are KillMost at most.
 func (t *Table) Kill(ids []SessionID) (killed int) {
-	for _, id := range ids[:min(len(ids), ExamineMost)] {
+	for _, id := range ids[:min(len(ids), KillMost)] {
 		slot, s := t.find(id)
 		if s == nil {
 			continue

@@ -45,7 +45,7 @@ func TestViewsArePiecemeal(t *testing.T) {
 	for id := range ids {
 		all = append(all, id)
 	}
-	if n := r.table.Kill(all); n != ExamineMost {
+	if n := r.table.Kill(all); n != KillMost {
 		t.Errorf("one call ended %d sessions", n)
 	}
 }
@@ -103,4 +103,37 @@ func TestViewUnix(t *testing.T) {
 	if len(views) != 1 || views[0].Client.TCP != nil || views[0].Peer.Family != netio.FamilyUnix {
 		t.Errorf("views %+v", views)
 	}
+}
+
+// A session that waits for a slot shows that, and can be ended there; its place in the queue is free then.
+func TestViewAndKillQueued(t *testing.T) {
+	r := mustRig(t, rigOptions{maxConn: 1})
+	first, _ := r.pair()
+	second := r.dial()
+	r.until("a session waits", func() bool { return r.proxy.Backend.Queued() == 1 })
+	views, _ := r.table.Views(nil, 0)
+	waiting := views[len(views)-1]
+	if len(views) != 2 || waiting.State != "queued" || waiting.SlotHeld || waiting.QueueMs != -1 || waiting.Server != "" || waiting.ExpiresMs != -1 {
+		t.Fatalf("views %+v", views)
+	}
+	r.table.Examine(views)
+	if n := r.table.Kill([]SessionID{waiting.ID}); n != 1 {
+		t.Errorf("%d sessions ended", n)
+	}
+	if code := r.code(); code != "KC" {
+		t.Errorf("code %s, want KC", code)
+	}
+	if n := r.proxy.Backend.Queued(); n != 0 {
+		t.Errorf("%d wait", n)
+	}
+	second.close()
+	first.close()
+	r.until("the first session ends", func() bool {
+		views, _ := r.table.Views(nil, 0)
+		for i := range views {
+			r.table.Kill([]SessionID{views[i].ID})
+		}
+		return len(views) == 0
+	})
+	r.clean()
 }
