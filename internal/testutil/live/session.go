@@ -243,6 +243,12 @@ func readOn(c conn, got []byte) []byte {
 func (s *session) atEnd(end int, c conn) bool {
 	w := &s.ways[1-end]
 	got := w.got.Load()
+	select {
+	case <-s.dead: // its other end broke, and the writer stopped for that
+		s.fail(end, c, Ended, got, errors.New("the stream ends with the session"))
+		return false
+	default:
+	}
 	switch {
 	case !w.ended.Load():
 		s.fail(end, c, Ended, got, errors.New("the stream ends, and nobody has ended it"))
