@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock/penstock/internal/balance"
 	"github.com/penstock/penstock/internal/config"
@@ -62,9 +63,10 @@ type Server struct {
 
 	// Written by the control plane, read by every worker.
 	maxConn    atomic.Int32 // 0: unlimited
-	up         atomic.Bool  // enabled and running
-	enabled    atomic.Bool  // written with control held
-	running    bool         // guarded by control
+	up         atomic.Bool  // can be connected to, see Admin
+	admin      atomic.Uint32
+	operation  atomic.Uint32
+	changed    atomic.Int64 // Unix time, ns
 	weight     atomic.Int32 // effective
 	userWeight atomic.Int32
 	initWeight int32
@@ -136,9 +138,12 @@ func New(p *config.Proxy, id int) *Backend {
 		s.initWeight = int32(c.Weight)
 		s.userWeight.Store(int32(c.Weight))
 		s.weight.Store(int32(b.effective(c.Weight)))
-		s.enabled.Store(!c.Disabled)
-		s.running = true
+		s.operation.Store(uint32(Running))
+		if c.Disabled {
+			s.admin.Store(uint32(ForcedMaint | Configured))
+		}
 		s.up.Store(!c.Disabled)
+		s.changed.Store(time.Now().UnixNano())
 	}
 	if ramp {
 		b.fullConn = int64(p.FullConn)
@@ -151,9 +156,9 @@ func New(p *config.Proxy, id int) *Backend {
 
 // SetDeliver sets the function that hands a slot of server to a waiter, or Reassign. It must be
 // called before the first Enqueue. It runs on whichever goroutine freed the slot, without the
-// queue's lock, and must not block; it may call everything but SetUsable, SetRunning, SetWeight and SetMaxConn.
-// Each waiter gets exactly one delivery, unless Enqueue answered it at once or Cancel took it out of
-// the queue.
+// queue's lock, and must not block; it may call everything but what changes
+// the state, the weight or the limit of a server. Each waiter gets exactly one delivery, unless Enqueue
+// answered it at once or Cancel took it out of the queue.
 func (b *Backend) SetDeliver(deliver func(w Waiter, server int32)) { b.deliver = deliver }
 
 // Server is the i-th server in declaration order, from 0.
@@ -250,7 +255,7 @@ func (b *Backend) SetWeight(i, weight int) {
 	defer b.control.Unlock()
 	s := &b.servers[i]
 	s.userWeight.Store(int32(weight))
-	s.weight.Store(int32(b.effective(weight)))
+	s.weight.Store(b.weigh(s))
 	b.publish()
 	b.serveAll()
 }

@@ -146,7 +146,7 @@ func (e *Engine) buildBackend(i int, c *config.Proxy, p *session.Proxy) bool {
 		usable, good := e.buildServer(c, s, &p.Servers[n])
 		ok = ok && good
 		if good && !usable {
-			p.Backend.SetUsable(n, false)
+			p.Backend.SetAdmin(n, p.Backend.Server(n).Admin()|backend.Unresolved)
 		}
 	}
 	if !ok {

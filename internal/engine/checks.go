@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/session"
@@ -71,7 +72,7 @@ func (e *Engine) trackers(backends []*check.Backend) []check.Tracker {
 		}
 		listed[at] = true
 		if add(to) { // maintenance is taken over too
-			state.SetUsable(at.server, false)
+			state.SetAdmin(at.server, state.Server(at.server).Admin()|backend.InheritedMaint)
 		}
 		list = append(list, check.Tracker{
 			Backend: backends[at.proxy], Index: at.server, Config: s, Of: backends[to.proxy], OfIndex: to.server,
