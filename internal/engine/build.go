@@ -204,7 +204,7 @@ func (e *Engine) buildServer(c *config.Proxy, s *config.Server, out *session.Ser
 			e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
 			return false, false
 		}
-		out.Addr = sa
+		out.SetDestination(session.Destination{Addr: sa})
 		return true, true
 	}
 	ip := a.IP
@@ -213,13 +213,13 @@ func (e *Engine) buildServer(c *config.Proxy, s *config.Server, out *session.Ser
 			return e.unresolved(c, s)
 		}
 	}
-	out.FollowPort, out.PortOffset = a.PortOffset, 0
+	d := session.Destination{FollowPort: a.PortOffset, Transparent: ip.IsUnspecified()}
 	port := a.Port
 	if a.PortOffset {
-		out.PortOffset, port = a.Port, 0
+		d.PortOffset, port = a.Port, 0
 	}
-	out.Transparent = ip.IsUnspecified()
-	out.Addr = netio.SockaddrFrom(netip.AddrPortFrom(ip, uint16(port)))
+	d.Addr = netio.SockaddrFrom(netip.AddrPortFrom(ip, uint16(port)))
+	out.SetDestination(d)
 	return true, true
 }
 

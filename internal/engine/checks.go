@@ -15,7 +15,7 @@ import (
 // was none.
 func (e *Engine) buildChecks() bool {
 	ok := true
-	var servers []check.Server
+	var servers, others []check.Server
 	backends := make([]*check.Backend, len(e.cfg.Proxies))
 	for i, c := range e.cfg.Proxies {
 		if c.Disabled || c.Departed || !c.Kind.HasBackend() {
@@ -33,6 +33,9 @@ func (e *Engine) buildChecks() bool {
 		}
 		for n, s := range c.Servers {
 			if !s.Check.Enabled || s.Departed {
+				if s.Track.Server == "" && !s.Departed {
+					others = append(others, check.Server{Backend: backends[i], Index: n, Config: s})
+				}
 				continue
 			}
 			target, good := e.checkTarget(c, s, &e.proxies[i].Servers[n])
@@ -40,12 +43,9 @@ func (e *Engine) buildChecks() bool {
 			servers = append(servers, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
 		}
 	}
-	if len(servers) == 0 {
-		return ok
-	}
 	g := &e.cfg.Global
 	e.checker = check.New(check.Options{
-		Servers: servers, Trackers: e.trackers(backends), Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Servers: servers, Trackers: e.trackers(backends), Others: others, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
 		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
 		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
@@ -105,7 +105,7 @@ func (e *Engine) findServer(t config.Track) (proxy, server int, ok bool) {
 // checkTarget is where the check of a server connects to: the server, unless its line has another address or port.
 func (e *Engine) checkTarget(c *config.Proxy, s *config.Server, server *session.Server) (t check.Target, ok bool) {
 	t = check.Target{
-		Addr: server.Addr, Options: server.Options, HasSource: server.HasSource, Source: server.Source,
+		Addr: server.Destination().Addr, Options: server.Options, HasSource: server.HasSource, Source: server.Source,
 		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
 	}
 	port := uint16(0)
@@ -143,9 +143,6 @@ func (e *Engine) checkTarget(c *config.Proxy, s *config.Server, server *session.
 
 // startChecks begins to check; e.mu is held.
 func (e *Engine) startChecks() {
-	if e.checker == nil {
-		return
-	}
 	if err := e.checker.Start(); err != nil {
 		e.opt.Report.Alertf("%v; no server is checked.", err)
 		return
@@ -162,9 +159,6 @@ func (e *Engine) stopChecks() {
 
 // CheckState is what is known of the health of a server, both by number; false when it is not checked.
 func (e *Engine) CheckState(proxy, server int) (check.State, bool) {
-	if e.checker == nil {
-		return check.State{}, false
-	}
 	return e.checker.State(proxy, server)
 }
 

@@ -151,8 +151,12 @@ listen l
     timeout server 1s
     server gone 127.0.0.1:1
 `, testutil.Loopback(testutil.FreePort(t))))
-	if e.checker != nil {
-		t.Error("something is checked")
+	for i, p := range e.cfg.Proxies {
+		for n := range p.Servers {
+			if _, checked := e.CheckState(i, n); checked {
+				t.Errorf("server %d of proxy %d is checked", n, i)
+			}
+		}
 	}
 }
 

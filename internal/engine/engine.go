@@ -42,7 +42,7 @@ type Engine struct {
 	proxies []*session.Proxy // by place in cfg.Proxies
 	workers []*worker.Worker
 	outlets *logging.Outlets
-	checker *check.Checker // nil: no server is checked
+	checker *check.Checker // of all servers, checked or not
 
 	steering steering
 

@@ -32,7 +32,7 @@ func (e *Engine) Topology() ([]byte, error) {
 		for n, s := range c.Servers {
 			if p.Backend.Server(n).Served() > 0 {
 				resolved := *s
-				if ap := p.Servers[n].Addr.Addr(); ap.AddrPort().IsValid() {
+				if ap := p.Servers[n].Destination().Addr.Addr(); ap.AddrPort().IsValid() {
 					resolved.Addr.IP = ap.AddrPort().Addr()
 				}
 				described.Servers = append(described.Servers, &resolved)
