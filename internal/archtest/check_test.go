@@ -17,6 +17,7 @@ var layers = map[string]int{
 	"internal/config":     1,
 	"internal/balance":    1,
 	"internal/proxyproto": 1,
+	"internal/statefile":  1,
 	"internal/backend":    2,
 	"internal/rules":      2,
 	"internal/logging":    2,
@@ -29,6 +30,7 @@ var layers = map[string]int{
 	"internal/runtimeapi": 5,
 	"internal/handover":   5,
 	"internal/process":    6,
+	"internal/admin":      6,
 	"internal/master":     7,
 	"cmd":                 8, // every main is on top
 }
