@@ -152,22 +152,26 @@ func (c *Checker) SetTarget(backendID, server int, to netio.Sockaddr) bool {
 
 // Former is what another process knew of a server.
 type Former struct {
-	Admin     backend.Admin // only what was forced counts
-	Operation backend.Operation
-	Health    int
-	Status    Status
-	Off       bool // no check was made, by order
+	Admin      backend.Admin // only what was forced counts
+	Operation  backend.Operation
+	Health     int
+	Status     Status
+	Checked    bool
+	Off        bool // no check was made, by order
+	Weightless bool // its line said weight 0
 }
 
 // Restore gives a server the state that it had in another process; before Start only. The configuration wins: a
-// server whose line says disabled now and did not then, or the other way round, is as the line says.
-func (c *Checker) Restore(backendID, server int, f Former, was0, is0 bool) {
+// server whose line says disabled now and did not then, or the other way round, is as the line says. say, which may be
+// nil, gets a line for what changes.
+func (c *Checker) Restore(backendID, server int, f Former, say func(line string)) {
 	s := c.subjects[serverID{backendID, server}]
 	if s == nil {
 		return
 	}
 	c.starting = true
-	defer func() { c.starting = false }()
+	c.restored = say
+	defer func() { c.starting, c.restored = false, nil }()
 	const why = ", changed from server-state after a reload"
 	if k := s.check; k != nil {
 		k.state.Status = f.Status
@@ -183,10 +187,11 @@ func (c *Checker) Restore(backendID, server int, f Former, was0, is0 bool) {
 			h.Value = h.Rise
 		}
 	}
-	switch f.Operation {
-	case backend.Stopped:
+	switch {
+	case s.of != nil, f.Checked && s.check == nil: // as the server that it tracks; nobody would raise it again
+	case f.Operation == backend.Stopped:
 		c.goDown(s, why)
-	case backend.Stopping:
+	case f.Operation == backend.Stopping:
 		c.goStopping(s, why)
 	default:
 		c.comeUp(s, "")
@@ -203,7 +208,7 @@ func (c *Checker) Restore(backendID, server int, f Former, was0, is0 bool) {
 		c.clear(s, backend.ForcedMaint)
 	}
 	// A server that had no weight in the configuration and has one now was turned on again.
-	if !maintained && f.Admin&backend.ForcedDrain != 0 && (was0 == is0 || !was0) {
+	if !maintained && f.Admin&backend.ForcedDrain != 0 && (!f.Weightless || s.shared().InitialWeight() == 0) {
 		c.set(s, backend.ForcedDrain)
 	}
 }
@@ -292,7 +297,9 @@ func (c *Checker) apply(s *subject, was, is backend.Admin) {
 	}
 }
 
-func (c *Checker) setAdmin(s *subject, is backend.Admin) int { return s.backend.State.SetAdmin(s.server, is) }
+func (c *Checker) setAdmin(s *subject, is backend.Admin) int {
+	return s.backend.State.SetAdmin(s.server, is)
+}
 
 // word is UP or DOWN.
 func word(s *subject) string {

@@ -66,8 +66,8 @@ type subject struct {
 	name     string
 	backend  *Backend
 	backup   bool
-	onDown   bool   // on-marked-down shutdown-sessions
-	onUp     bool   // on-marked-up shutdown-backup-sessions
+	onDown   bool       // on-marked-down shutdown-sessions
+	onUp     bool       // on-marked-up shutdown-backup-sessions
 	of       *subject   // the server that it tracks; nil: none
 	trackers []*subject // those that track it
 	check    *Check     // nil: it is not checked
@@ -145,6 +145,7 @@ type Checker struct {
 
 	subjects map[serverID]*subject // all servers
 	starting bool                  // states of a former process are being restored
+	restored func(line string)     // who wants to know what that changes; nil: nobody
 	started  atomic.Bool
 	orders   struct { // what others want the goroutine to do, see do
 		sync.Mutex

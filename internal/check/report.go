@@ -121,7 +121,9 @@ func (c *Checker) endBackups(s *subject) {
 // report brings a line to the operator and to the loggers of the backend.
 func (c *Checker) report(s *subject, level int, line string) {
 	if c.starting {
-		c.opt.Warn("config : " + line)
+		if c.restored != nil {
+			c.restored(line)
+		}
 		return
 	}
 	c.say(c.opt.Warn, line)

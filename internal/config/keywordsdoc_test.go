@@ -43,7 +43,7 @@ var withoutEffect = map[string][]string{
 		"noepoll", "busy-polling", "thread-groups", "default-path", "external-check", "profiling.tasks", "set-dumpable",
 	},
 	"proxy": {
-		"hash-preserve-affinity", "max-session-srv-conns", "retry-on", "guid", "description", "server-state-file-name",
+		"hash-preserve-affinity", "max-session-srv-conns", "retry-on", "guid", "description",
 		"error-log-format",
 	},
 	"option": {
@@ -68,7 +68,6 @@ var keywordRemarks = map[string]string{
 	"global harden.reject-privileged-ports.tcp": "`off` is accepted",
 	"proxy mode":                        "`tcp`; a section in `mode http` is refused",
 	"proxy use_backend":                 "one, without condition and with a plain name",
-	"proxy load-server-state-from-file": "`none` is accepted",
 	"proxy source":                      "an IP address, ports, `interface`; not `usesrc`",
 	"proxy error-log-format":            "no session can fail before its log format applies",
 	"proxy log":                         "as in `global`",

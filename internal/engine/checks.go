@@ -1,14 +1,12 @@
 package engine
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/session"
-	"github.com/penstock/penstock/netio"
 )
 
 // buildChecks makes the checker of all servers that are to be checked. It reports every mistake, and whether there
@@ -38,7 +36,7 @@ func (e *Engine) buildChecks() bool {
 				}
 				continue
 			}
-			target, good := e.checkTarget(c, s, &e.proxies[i].Servers[n])
+			target, good := e.checkTarget(i, n)
 			ok = ok && good
 			servers = append(servers, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
 		}
@@ -103,41 +101,34 @@ func (e *Engine) findServer(t config.Track) (proxy, server int, ok bool) {
 }
 
 // checkTarget is where the check of a server connects to: the server, unless its line has another address or port.
-func (e *Engine) checkTarget(c *config.Proxy, s *config.Server, server *session.Server) (t check.Target, ok bool) {
+func (e *Engine) checkTarget(i, n int) (t check.Target, ok bool) {
+	c, server := e.cfg.Proxies[i], &e.proxies[i].Servers[n]
+	s := c.Servers[n]
 	t = check.Target{
-		Addr: server.Destination().Addr, Options: server.Options, HasSource: server.HasSource, Source: server.Source,
+		Options: server.Options, HasSource: server.HasSource, Source: server.Source,
 		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
 	}
-	port := uint16(0)
-	if t.Addr.Family() != netio.FamilyUnix {
-		port = t.Addr.Port()
-	}
+	at := checkPlace{port: s.Check.Port}
 	switch a := &s.Check.Addr; a.Kind {
 	case config.AddrUnix, config.AddrAbstract:
-		sa, err := unixAddr(a)
-		if err != nil {
+		if _, err := unixAddr(a); err != nil {
 			e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
 			return t, false
 		}
-		t.Addr = sa
-		return t, true
 	case config.AddrTCP:
-		ip := a.IP
-		if !ip.IsValid() {
+		if at.ip = a.IP; !at.ip.IsValid() {
 			var err error
-			if ip, err = lookUp(a.Host, a.Family); err != nil {
+			if at.ip, err = lookUp(a.Host, a.Family); err != nil {
 				e.opt.Report.Alertf("%s : 'server %s/%s' : could not resolve address '%s' of the check.", place(s.Pos), c.Name, s.Name, a.Host)
 				return t, false
 			}
 		}
-		if a.Port > 0 {
-			port = uint16(a.Port)
+		if at.port == 0 {
+			at.port = a.Port
 		}
-		t.Addr = netio.SockaddrFrom(netip.AddrPortFrom(ip, port))
 	}
-	if s.Check.Port > 0 && t.Addr.Family() != netio.FamilyUnix {
-		t.Addr.SetPort(uint16(s.Check.Port))
-	}
+	e.checkAt[serverKey{i, n}] = at
+	t.Addr = e.target(i, n)
 	return t, true
 }
 

@@ -62,6 +62,7 @@ type Engine struct {
 	paused   bool
 	running  bool
 	checks   bool // the checker runs
+	checkAt  map[serverKey]checkPlace
 
 	freezeFrom int // worker that Freeze asks first; the handover's goroutine only
 
@@ -82,7 +83,7 @@ const mailboxSize = 4096
 // and binds every listener, and starts nothing. Every mistake is reported; on error all is closed
 // again.
 func New(cfg *config.Config, opt Options) (e *Engine, err error) {
-	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), closed: make(chan struct{})}
+	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), checkAt: map[serverKey]checkPlace{}, live: make(chan struct{}), closed: make(chan struct{})}
 	e.handed = newInheritance(opt.Inherited)
 	defer e.handed.closeRest()
 	defer func() {
@@ -126,12 +127,18 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	}
 	e.shared.ConnRate.SetMax(rate)
 
-	for _, topology := range opt.Former {
-		if err := addDeparted(cfg, topology); err != nil {
-			return e, err
-		}
+	former, err := readTopologies(opt.Former)
+	if err != nil {
+		return e, err
+	}
+	for _, f := range former {
+		addDeparted(cfg, f.Proxies)
 	}
 	ok := e.buildProxies(hostname) && e.buildChecks()
+	if ok {
+		e.loadStates()
+		e.inheritStates(former)
+	}
 	for i := range threads {
 		w, err := worker.New(e.shared, worker.Options{
 			ID:        i,
@@ -153,9 +160,13 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 
 // Check reports whether New would accept the configuration, binding nothing.
 func Check(cfg *config.Config, opt Options) bool {
-	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checking: true}
+	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, checking: true}
 	hostname, _ := os.Hostname()
-	return e.buildProxies(hostname) && e.buildChecks()
+	if !e.buildProxies(hostname) || !e.buildChecks() {
+		return false
+	}
+	e.loadStates()
+	return true
 }
 
 // pipeBudget is the number of pipes of the usual size that an unprivileged user may have
