@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/admin"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/engine"
 	"github.com/penstock/penstock/internal/logging"
@@ -162,6 +163,7 @@ func (b *balancer) bind(options engine.Options) bool {
 		Timeout:   g.StatsTimeout,
 		MaxConn:   g.StatsMaxConn,
 		LineLimit: g.BufSize,
+		Commands:  admin.Commands(func() *engine.Engine { return b.engine }),
 
 		PassSockets: b.passSockets,
 		Inherited:   fds,

@@ -64,6 +64,9 @@ type Engine struct {
 	checks   bool // the checker runs
 	checkAt  map[serverKey]checkPlace
 
+	frontends                []FrontendState // by place; nil: all ready
+	maxConnRate, maxSessRate int
+
 	freezeFrom int // worker that Freeze asks first; the handover's goroutine only
 
 	live   chan struct{} // closed when nothing is left to serve
@@ -120,13 +123,8 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 		e.shared.IdleMs = 1000
 	}
 	e.shared.Conns.SetMax(g.MaxConn)
-	// Nothing comes between a connection and its session yet, so the two limits are one.
-	rate := g.MaxConnRate
-	if g.MaxSessRate > 0 && (rate == 0 || g.MaxSessRate < rate) {
-		rate = g.MaxSessRate
-	}
-	e.shared.ConnRate.SetMax(rate)
-
+	e.SetMaxConnRate(g.MaxConnRate)
+	e.SetMaxSessRate(g.MaxSessRate)
 	former, err := readTopologies(opt.Former)
 	if err != nil {
 		return e, err
