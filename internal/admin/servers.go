@@ -188,7 +188,7 @@ func setAddr(t target, r *runtimeapi.Request) {
 		n, rest := leading(port)
 		offset := strings.HasPrefix(port, "+") || strings.HasPrefix(port, "-")
 		switch {
-		case rest != "", n > 65535, n < -65535:
+		case port == "", rest != "", n > 65535, n < -65535:
 			r.Fail("problem converting port '%s' to an int%s", port, by)
 			return
 		case offset && t.config.Check.Enabled && t.CheckPort(t.proxy, t.server) == 0:

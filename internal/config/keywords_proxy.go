@@ -222,6 +222,7 @@ func parseServerLine(p *parser, s *stmt) {
 			return
 		}
 		px.serverIDs[srv.ID] = srv
+		srv.IDForced = true
 	}
 	px.Servers = append(px.Servers, srv)
 }

@@ -358,6 +358,7 @@ type Server struct {
 	Name     string
 	Pos      Pos
 	ID       int
+	IDForced bool
 	Addr     Address
 	Weight   int // default 1
 	Backup   bool

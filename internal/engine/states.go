@@ -52,13 +52,16 @@ func (e *Engine) state(proxy, server int) statefile.Server {
 	a := d.Addr.Addr()
 	to := a.AddrPort()
 	r := statefile.Server{
-		BackendID: c.ID, Backend: c.Name, BackendIDForced: c.IDForced, ID: o.ID, Name: s.Name, IDForced: s.ID != 0,
+		BackendID: c.ID, Backend: c.Name, BackendIDForced: c.IDForced, ID: o.ID, Name: s.Name, IDForced: s.IDForced,
 		Addr: to.Addr(), Port: int(to.Port()), FQDN: s.Addr.Host,
 		Operation: int(o.Operation()), Admin: int(o.Admin()), Weight: o.Weight(), InitialWeight: o.InitialWeight(),
 		SinceChange: int(max(time.Since(o.Changed()), 0) / time.Second), CheckStatus: int(check.Initial),
 	}
-	if o.Up() {
+	if o.Enabled() && (o.Up() || s.Track.Server != "") {
 		r.CheckHealth = s.Check.Rise
+	}
+	if s.Disabled {
+		r.CheckState = checkPaused // for ever, when there is no check
 	}
 	if k, checked := e.CheckState(proxy, server); checked {
 		r.CheckStatus, r.CheckHealth, r.CheckState = int(k.Status), k.Health.Value, checkConfigured
