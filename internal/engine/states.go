@@ -121,7 +121,14 @@ func (e *Engine) loadStates() {
 			if name == "" {
 				name = c.Name
 			}
-			e.restore(i, e.readStates(c, name), true)
+			list := e.readStates(c, name)
+			for n := range list {
+				if r := &list[n]; r.Backend == c.Name && r.BackendID != c.ID {
+					e.opt.Report.Warningf("config : Proxy '%s': backend ID mismatch: from server state file: '%d', from running config '%d'",
+						c.Name, r.BackendID, c.ID)
+				}
+			}
+			e.restore(i, list, true)
 		}
 	}
 }

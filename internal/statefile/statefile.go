@@ -85,6 +85,9 @@ type CorruptError struct{ Line int }
 
 func (e *CorruptError) Error() string { return fmt.Sprintf("line %d is corrupted", e.Line) }
 
+// forcedBoth is forced maintenance and forced drain, which exclude each other.
+const forcedBoth = 1 | 8
+
 // A line has so many fields: the last five came with later versions of HAProxy.
 const (
 	fewest      = 20
@@ -145,7 +148,9 @@ func parse(fields []string) Server {
 	s.BackendID, _ = strconv.Atoi(fields[0]) // the names tell who is meant
 	s.ID, _ = strconv.Atoi(fields[2])
 	s.Operation = integer(5, "srv_op_state", 0, 3)
-	s.Admin = integer(6, "srv_admin_state", 0, 0x7f)
+	if s.Admin = integer(6, "srv_admin_state", 0, 0x7f); s.Admin&forcedBoth == forcedBoth {
+		s.Problem += fmt.Sprintf(", invalid srv_admin_state value '%s'", fields[6])
+	}
 	s.Weight = integer(7, "srv_uweight", 0, 256)
 	s.InitialWeight = integer(8, "srv_iweight", 0, 256)
 	s.SinceChange = integer(9, "srv_last_time_change", 0, large)

@@ -62,6 +62,7 @@ func TestBadLines(t *testing.T) {
 		{"one field less", "1\n" + strings.TrimSuffix(line, " -"), "", 0, &CorruptError{2}},
 		{"too many fields", "1\n" + line + " 1 2 3 4 5 6", "", 0, &CorruptError{2}},
 		{"a long line", "1\n\n" + strings.Repeat("x", 3000), "", 0, &CorruptError{3}},
+		{"maintenance and drain", "1\n" + strings.Replace(line, " 8 ", " 9 ", 1), ", invalid srv_admin_state value '9'", 1, nil},
 		{"numbers", "1\n3 be 1 s1 x 9 foo 300 -1 x 99 5 -4 77 -3 2 2 - 70000 -", ", invalid srv_op_state value '9', invalid srv_admin_state value 'foo'," +
 			" invalid srv_uweight value '300', invalid srv_iweight value '-1', invalid srv_last_time_change value 'x', invalid srv_check_status value '99'," +
 			" invalid srv_check_result value '5', invalid srv_check_health value '-4', invalid srv_check_state value '77', invalid srv_agent_state value '-3'," +
