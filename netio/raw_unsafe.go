@@ -142,3 +142,10 @@ func readCounter(fd int) Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&v)), 8)
 	return e
 }
+
+func getTCPInfo(fd int, info *unix.TCPInfo) Errno {
+	n := uint32(unix.SizeofTCPInfo)
+	_, _, e := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(info)), uintptr(unsafe.Pointer(&n)), 0)
+	return e
+}

@@ -15,6 +15,7 @@ type Setup struct {
 	Splice  bool       // option splice-request and splice-response; otherwise nothing is said about splice
 	Listen  netip.Addr // where all routes listen
 	Routes  []Route
+	Checks  int // servers that are checked every second: as many times the first route's
 	// Global are lines for the global section, of this peer alone.
 	Global []string
 }
@@ -43,6 +44,12 @@ func (s *Setup) Config() string {
 	}
 	for _, r := range s.Routes {
 		fmt.Fprintf(&b, "\nlisten %s\n    bind %v\n    server one %v\n", r.Name, s.listen(r), r.Server)
+	}
+	if s.Checks > 0 {
+		b.WriteString("\nbackend checked\n    default-server check inter 1s\n")
+		for i := range s.Checks {
+			fmt.Fprintf(&b, "    server s%d %v\n", i+1, s.Routes[0].Server)
+		}
 	}
 	return b.String()
 }

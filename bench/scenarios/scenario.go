@@ -21,6 +21,7 @@ type Scenario struct {
 	Streams int     // beside the round trips
 	Rate    float64 // bytes a second of a slow reader
 	Splice  bool    // the proxies are told to splice
+	Checks  int     // servers that the proxy checks every second besides
 	Roam    bool    // two workers, and everybody is free on the same two CPUs
 	// MaxRounds limits the rounds of what hardly varies; 0 is no limit.
 	MaxRounds int
@@ -137,6 +138,14 @@ func open(conns int) Scenario {
 	}
 }
 
+// checked makes a scenario of proxies that check many servers out of one without.
+func checked(s Scenario, servers int) Scenario {
+	s.Name = "checked-" + s.Name
+	s.About += fmt.Sprintf("; the proxy checks %d servers every second", servers)
+	s.Checks, s.proxied = servers, true
+	return s
+}
+
 // roam makes a scenario of two workers out of one of a single worker.
 func roam(s Scenario) Scenario {
 	s.Name = "roam-" + strings.TrimPrefix(s.Name, "roundtrip-")
@@ -187,7 +196,7 @@ func All() []Scenario {
 			all = append(all, exchange(conns, splice))
 		}
 	}
-	all = append(all, mix(4, 10), open(50), storm(1000), slow(10), idle(5000), wakeups(),
+	all = append(all, mix(4, 10), open(50), checked(open(50), 2000), storm(1000), slow(10), idle(5000), wakeups(),
 		roam(roundTrips(8)), roam(roundTrips(50)), roam(connects(20)))
 	return append(all, programs()...)
 }
@@ -222,5 +231,5 @@ func Select(all []Scenario, names []string) ([]Scenario, error) {
 
 // applies tells whether a peer can take part at all.
 func (s *Scenario) applies(p *peers.Peer) bool {
-	return (!s.Splice || p.Splices) && (!s.proxied || p.Kind != peers.NoProxy)
+	return (!s.Splice || p.Splices) && (!s.proxied || p.Kind != peers.NoProxy) && (s.Checks == 0 || p.Kind == peers.HAProxyLike)
 }

@@ -47,6 +47,7 @@ type key struct {
 	peer     string
 	splice   bool
 	roam     bool
+	checks   int
 	programs bool // it leads to real programs
 }
 
@@ -58,7 +59,7 @@ type proxy struct {
 
 // proxy is the one that a scenario needs of a peer, started at need and kept.
 func (r *run) proxy(ctx context.Context, s *Scenario, p *peers.Peer) (*proxy, error) {
-	k := key{p.Name, s.Splice, s.Roam, s.program != nil}
+	k := key{p.Name, s.Splice, s.Roam, s.Checks, s.program != nil}
 	if px := r.proxies[k]; px != nil {
 		return px, nil
 	}
@@ -93,7 +94,7 @@ func (r *run) start(ctx context.Context, s *Scenario, p *peers.Peer, sessions in
 	const spare = 100 // sessions that are still ending, and the probes of the start
 	setup := &peers.Setup{
 		MaxConn: sessions + spare, Threads: len(st.place.Proxy.CPUs), Splice: s.Splice,
-		Listen: st.place.Proxy.Addr, Global: r.Global[p.Name],
+		Listen: st.place.Proxy.Addr, Global: r.Global[p.Name], Checks: s.Checks,
 	}
 	if setup.Threads > 1 && p.Name == report.Judged {
 		// The target for two workers is about keeping a connection where its packets are.

@@ -16,8 +16,9 @@ import (
 // The normal form begins with a command. Each further word is a long flag with its value behind "=",
 // so that no value can be taken for a flag.
 
-// The commands of the normal form. The first five may be given by name.
+// The commands of the normal form. All but the last may be given by name.
 const (
+	commandCtl       = "ctl"
 	commandRun       = "run"
 	commandCheck     = "check"
 	commandReload    = "reload"
@@ -60,6 +61,7 @@ const (
 	flagExpression       = "expression"
 	flagPID              = "pid"
 	flagWait             = "wait"
+	flagSocket           = "socket"
 )
 
 // usageError is a command line that cannot be understood. Detail is empty when the usage says it all.
@@ -145,6 +147,8 @@ func normalise(args []string) ([]string, error) {
 		switch args[0] {
 		case commandHelp, "--help", "-h":
 			return append([]string{commandHelp}, ownCommand(args[1:])...), nil
+		case commandCtl: // what it sends is nobody's flag
+			return args, nil
 		case commandRun, commandCheck, commandReload, commandVersion:
 			n.named = args[0]
 			n.rest = args[1:]
@@ -158,7 +162,7 @@ func normalise(args []string) ([]string, error) {
 
 // ownCommand keeps the first word when it names a command.
 func ownCommand(words []string) []string {
-	if len(words) > 0 && slices.Contains([]string{commandRun, commandCheck, commandReload, commandVersion}, words[0]) {
+	if len(words) > 0 && slices.Contains([]string{commandRun, commandCheck, commandReload, commandCtl, commandVersion}, words[0]) {
 		return words[:1]
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -16,8 +17,10 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/engine"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/master"
 	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/runtimeapi"
+	"github.com/penstock/penstock/internal/web"
 	"github.com/penstock/penstock/netio"
 )
 
@@ -30,10 +33,12 @@ type balancer struct {
 	report     *config.Reporter
 	background *process.BackgroundProcess // nil in the foreground
 	worker     *process.WorkerProcess     // nil without a master
+	messages   *master.Logs               // of the start
 
 	limits  limits
 	engine  *engine.Engine
 	api     *runtimeapi.Server
+	web     *web.Server
 	log     *logging.Logger // events of the process as a whole
 	scratch logging.Scratch
 	elders  *process.Elders // to be replaced
@@ -70,6 +75,7 @@ func (b *balancer) run() error {
 	b.offer.begin()
 	b.succession.ready(b.engine)
 	b.api.Serve()
+	b.web.Serve()
 	if b.background != nil {
 		if err := b.background.Ready(); err != nil {
 			b.report.Alertf("Cannot become a background process: %v", err)
@@ -82,6 +88,7 @@ func (b *balancer) run() error {
 			return exitCode(exitFailure)
 		}
 	}
+	b.messages.Stop()
 	ready := []string{"READY=1", "STATUS=Ready."}
 	if len(b.settings.Finish)+len(b.settings.Terminate) > 0 {
 		ready = append(ready, fmt.Sprintf("MAINPID=%d", os.Getpid()))
@@ -89,6 +96,9 @@ func (b *balancer) run() error {
 	b.tell(ready...)
 	return b.serve()
 }
+
+// escapes are what colours the messages on a terminal.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // attend serves the connections that the master passes on. The channel is closed at the end of the master.
 func (b *balancer) attend() <-chan struct{} {
@@ -159,11 +169,13 @@ func (b *balancer) bind(options engine.Options) bool {
 	b.api, err = runtimeapi.Open(g.StatsSockets, runtimeapi.Options{
 		Version:   fullVersion(),
 		Info:      b.info,
-		Environ:   b.env.environ,
+		Environ:   withoutSecrets(b.env.environ, b.cfg.SecretVariables()),
 		Timeout:   g.StatsTimeout,
 		MaxConn:   g.StatsMaxConn,
 		LineLimit: g.BufSize,
 		Commands:  admin.Commands(func() *engine.Engine { return b.engine }),
+
+		StartupLogs: func() string { return escapes.ReplaceAllString(b.messages.String(), "") },
 
 		PassSockets: b.passSockets,
 		Inherited:   fds,
@@ -175,8 +187,17 @@ func (b *balancer) bind(options engine.Options) bool {
 		}
 		return b.notBound(err)
 	}
+	source := web.Source{Info: b.info, Engine: func() *engine.Engine { return b.engine }}
+	if b.web, err = web.Open(b.cfg, source, options.MakeRoom); err != nil {
+		b.api.Close()
+		for _, fd := range fds {
+			netio.Close(fd)
+		}
+		return b.webNotBound(err)
+	}
 	if b.engine, err = engine.New(b.cfg, options); err != nil {
 		b.api.Close()
+		b.web.Close()
 		if !errors.Is(err, engine.ErrConfig) {
 			b.report.Alertf("%v", err)
 		}
@@ -184,10 +205,22 @@ func (b *balancer) bind(options engine.Options) bool {
 	}
 	if err = b.api.Publish(); err != nil {
 		b.api.Close()
+		b.web.Close()
 		b.engine.Close()
 		return b.notBound(err)
 	}
+	if err = b.web.Publish(); err != nil {
+		b.api.Close()
+		b.web.Close()
+		b.engine.Close()
+		return b.webNotBound(err)
+	}
 	return true
+}
+
+// webNotBound is notBound for sections in HTTP mode.
+func (b *balancer) webNotBound(err error) bool {
+	return b.notBound(errors.New("Binding " + strings.ReplaceAll(err.Error(), "\n", "\nBinding ")))
 }
 
 // notBound reports the addresses that could not be had, one to a line of the error.
@@ -210,6 +243,7 @@ func (b *balancer) close() {
 	b.offer.close()
 	b.succession.close()
 	b.api.Close()
+	b.web.Close()
 	b.engine.Close()
 	b.log.Flush(logPatience)
 	b.log.Close()
@@ -273,6 +307,7 @@ func (b *balancer) serve() error {
 	alone := b.attend()
 	softStop := func() {
 		b.api.Close()
+		b.web.Close()
 		b.succession.close() // who ends takes over nothing more
 		b.engine.SoftStop()
 		if after := b.cfg.Global.HardStopAfter; after > 0 {

@@ -40,7 +40,7 @@ func (b *balancer) info() stats.Info {
 	}
 	b.engine.Fill(&info)
 	if !info.Stopping {
-		own := uint64(b.api.Listeners())
+		own := uint64(b.api.Listeners() + b.web.Listeners())
 		info.Listeners += own
 		info.Jobs += own
 	}

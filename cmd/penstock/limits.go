@@ -106,6 +106,11 @@ func budget(cfg *config.Config, threads, limit int) (needed process.FDBudget, op
 		for _, bind := range p.Binds {
 			fixed += len(bind.Addrs) * threads
 		}
+		for _, server := range p.Servers {
+			if server.Check.Enabled {
+				fixed++
+			}
+		}
 		wanted = wanted || p.SpliceAuto != config.Off
 		forced = forced || p.SpliceRequest || p.SpliceResponse
 	}

@@ -1,7 +1,7 @@
 // Command penstock is a layer-4 load balancer that takes HAProxy's configuration and command line.
 //
 // Without a command by name it obeys HAProxy's arguments and runs the balancer. Its own commands are
-// run, check, reload, version and help.
+// run, check, reload, ctl, version and help.
 package main
 
 import (
@@ -16,13 +16,14 @@ import (
 
 // environment is what the program has around it, so that tests can put something else there.
 type environment struct {
+	stdin          io.Reader // nil: empty
 	stdout, stderr io.Writer
 	args           []string // without the program's name
 	environ        []string
 }
 
 func main() {
-	env := &environment{stdout: os.Stdout, stderr: os.Stderr, args: os.Args[1:], environ: os.Environ()}
+	env := &environment{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, args: os.Args[1:], environ: os.Environ()}
 	os.Exit(env.main())
 }
 
@@ -85,6 +86,7 @@ func newApp(env *environment) *cli.App {
 			runCommand(env),
 			checkCommand(env),
 			reloadCommand(env),
+			ctlCommand(env),
 			versionCommand(env),
 			conditionCommand(env),
 		},

@@ -126,7 +126,7 @@ func (env *environment) masterSettings(s settings, report *config.Reporter) mast
 var mastersFlags = []string{flagMasterWorker, flagMasterCLI, flagDaemon, flagPIDFile}
 
 // firstFlags name what to take over from at the first start. Later that is the worker before.
-var firstFlags = []string{flagFinish, flagTerminate}
+var firstFlags = []string{flagFinish, flagTerminate, flagSockets}
 
 // workerArgs are the arguments of a worker: the normal form of the master's own.
 func (env *environment) workerArgs(first bool, finish, terminate []int) []string {

@@ -180,6 +180,24 @@ func TestMasterTellsServiceManager(t *testing.T) {
 	p.WaitCode(t, 0)
 }
 
+// The command line names what the first worker takes over from. The next ones take over from the worker before.
+func TestWorkerArgs(t *testing.T) {
+	env := &environment{args: strings.Fields("-W -S /run/m -D -p /run/p -x /run/s -f a.cfg -sf 12 -n 5")}
+	for _, test := range []struct {
+		first             bool
+		finish, terminate []int
+		want              string
+	}{
+		{true, nil, nil, "run --sockets=/run/s --file=a.cfg --finish=12 --maxconn=5"},
+		{false, []int{30}, nil, "run --file=a.cfg --maxconn=5 --finish=30"},
+		{false, nil, []int{30, 29}, "run --file=a.cfg --maxconn=5 --terminate=30 --terminate=29"},
+	} {
+		if diff := cmp.Diff(strings.Fields(test.want), env.workerArgs(test.first, test.finish, test.terminate)[1:]); diff != "" {
+			t.Errorf("first %v: %s", test.first, diff)
+		}
+	}
+}
+
 // What the unit file runs is a command line of this program.
 func TestServiceFile(t *testing.T) {
 	text, err := os.ReadFile("../../examples/penstock.service")

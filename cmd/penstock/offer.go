@@ -5,7 +5,6 @@ import (
 
 	"github.com/penstock/penstock/internal/handover"
 	"github.com/penstock/penstock/internal/logging"
-	"github.com/penstock/penstock/netio"
 )
 
 // offer is what this process lets a younger one take over. It can be found before it serves, because a younger
@@ -16,9 +15,7 @@ type offer struct {
 	serving  chan struct{} // closed when the engine runs
 	once     sync.Once
 
-	// Of the handover's goroutine.
-	copies []int  // descriptors of the listeners on offer
-	taken  []bool // which of them the successor accepts from
+	taken []bool // which listeners the successor accepts from; of the handover's goroutine
 }
 
 // newOffer makes the process known. Without it a younger process falls back to signals, so a failure is only said.
@@ -26,18 +23,19 @@ func newOffer(b *balancer) *offer {
 	o := &offer{balancer: b, serving: make(chan struct{})}
 	var err error
 	o.giver, err = handover.Serve(handover.Offer{
-		Sessions:  !b.cfg.Global.NoSessionHandover,
-		Count:     b.engine.Sessions,
-		Listeners: o.listeners,
-		Topology:  b.engine.Topology,
-		Drain:     o.drain,
-		Resume:    b.engine.AcceptAgain,
-		Finish:    o.finish,
-		Next:      b.engine.Freeze,
-		Commit:    b.engine.Commit,
-		Restore:   b.engine.Restore,
-		Lost:      b.engine.Lose,
-		Status:    b.succession.text,
+		Generation: b.succession.status.Generation, // known by now
+		Sessions:   !b.cfg.Global.NoSessionHandover,
+		Count:      b.engine.Sessions,
+		Listeners:  o.listeners,
+		Topology:   b.engine.Topology,
+		Drain:      o.drain,
+		Resume:     b.engine.AcceptAgain,
+		Finish:     o.finish,
+		Next:       b.engine.Freeze,
+		Commit:     b.engine.Commit,
+		Restore:    b.engine.Restore,
+		Lost:       b.engine.Lose,
+		Status:     b.succession.text,
 	}, func(format string, args ...any) { b.event(logging.LevelNotice, format, args...) })
 	if err != nil {
 		b.report.Warningf("A reload will move no sessions: %v.", err)
@@ -48,10 +46,9 @@ func newOffer(b *balancer) *offer {
 // begin lets those in who came before the engine ran.
 func (o *offer) begin() { o.once.Do(func() { close(o.serving) }) }
 
-// listeners copies the descriptors, because the originals belong to workers that may close them at any time.
+// listeners lists copies of the listening sockets.
 func (o *offer) listeners() []handover.Socket {
 	<-o.serving
-	o.closeCopies()
 	list, err := o.balancer.engine.Listeners()
 	if err != nil {
 		o.balancer.event(logging.LevelErr, "Listeners cannot be handed over: %v.", err)
@@ -59,7 +56,6 @@ func (o *offer) listeners() []handover.Socket {
 	}
 	var out []handover.Socket
 	for _, l := range list {
-		o.copies = append(o.copies, l.FD)
 		out = append(out, handover.Socket{
 			FD: l.FD, Proxy: l.Proxy, Bind: l.Bind, Addr: l.Addr, Path: l.Path, Interface: l.Interface,
 			Index: l.Worker, Shared: l.Worker < 0,
@@ -69,14 +65,12 @@ func (o *offer) listeners() []handover.Socket {
 		return nil // it is ending
 	}
 	for _, s := range o.balancer.api.Sockets() {
-		o.copies = append(o.copies, s.FD)
 		out = append(out, handover.Socket{FD: s.FD, Interface: s.Interface, Index: -1})
 	}
 	return out
 }
 
 func (o *offer) drain(taken []bool) error {
-	o.closeCopies()
 	o.taken = taken
 	o.balancer.engine.Offer()
 	o.balancer.engine.StopAccepting(taken)
@@ -88,18 +82,10 @@ func (o *offer) finish() {
 	close(o.balancer.succeeded)
 }
 
-func (o *offer) closeCopies() {
-	for _, fd := range o.copies {
-		netio.Close(fd)
-	}
-	o.copies = nil
-}
-
 // close ends the offer. A handover that is under way is broken.
 func (o *offer) close() {
 	o.begin()
 	if o.giver != nil {
 		o.giver.Close()
 	}
-	o.closeCopies()
 }

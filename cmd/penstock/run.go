@@ -44,6 +44,8 @@ func (env *environment) run(s settings) error {
 		env.stderr = io.MultiWriter(worker, env.stderr)
 	}
 	report := env.reporter(s)
+	messages := &master.Logs{}
+	report.W = io.MultiWriter(report.W, messages)
 	background, err := process.Background()
 	if err != nil {
 		report.Alertf("Cannot become a background process: %v", err)
@@ -97,7 +99,7 @@ func (env *environment) run(s settings) error {
 		report.Alertf("No enabled listener found (check for 'bind' directives) ! Exiting.")
 		return exitCode(exitFailure)
 	}
-	b := &balancer{env: env, settings: s, cfg: cfg, report: report, background: background, worker: worker}
+	b := &balancer{env: env, settings: s, cfg: cfg, report: report, background: background, worker: worker, messages: messages}
 	return b.run()
 }
 

@@ -40,7 +40,9 @@ type succession struct {
 
 // takeover is how a succession went. Its JSON text answers penstock reload.
 type takeover struct {
-	From    []int `json:"from"`   // pids of the old processes that answered
+	Generation int   `json:"generation"` // takeovers since the first process
+	From       []int `json:"from"`       // pids of the old processes that answered
+
 	Kept    int   `json:"kept"`   // listeners that were passed
 	Opened  int   `json:"opened"` // listeners that were not there before
 	Closed  int   `json:"closed"` // listeners that were passed, and are not in the configuration
@@ -101,6 +103,7 @@ func (s *succession) meetOne(pid int, ends bool, o *engine.Options) {
 		o.Former = append(o.Former, topology)
 	}
 	s.status.From = append(s.status.From, pid)
+	s.status.Generation = max(s.status.Generation, t.Welcome().Generation+1)
 }
 
 // knows reports whether an old process answered, so that it needs no signal for now.

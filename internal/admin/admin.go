@@ -1,3 +1,5 @@
+// Package admin is what operators can do to a running engine: the commands of the stats socket that show or change it,
+// and the form of their answers. It neither listens nor keeps any state.
 package admin
 
 import (
@@ -11,10 +13,17 @@ import (
 	"github.com/penstock/penstock/internal/runtimeapi"
 )
 
-// Commands are the commands that act on an engine. The function gives the engine once there is one; no command runs
-// before.
+// Commands are all commands that need the engine. e is called for each use: the commands are made before the engine
+// is. They run on the goroutines of the stats socket.
 func Commands(e func() *engine.Engine) []runtimeapi.Command {
-	return slices.Concat(serverCommands(e), limitCommands(e), frontendCommands(e))
+	return slices.Concat(
+		sessionCommands(e),
+		internalCommands(e),
+		statCommands(e),
+		serverCommands(e),
+		limitCommands(e),
+		frontendCommands(e),
+	)
 }
 
 // The words for a target that is not there.
@@ -37,9 +46,9 @@ func (t *target) backend() *backend.Backend { return t.Backend(t.proxy) }
 // state is the state of the target.
 func (t *target) state() *backend.Server { return t.backend().Server(t.server) }
 
-// findServer finds the server of a first argument such as be/s1, where a name may be #id. It answers when there is
+// findTarget finds the server of a first argument such as be/s1, where a name may be #id. It answers when there is
 // none.
-func findServer(e *engine.Engine, r *runtimeapi.Request) (t target, ok bool) {
+func findTarget(e *engine.Engine, r *runtimeapi.Request) (t target, ok bool) {
 	of, name, both := "", "", false
 	if len(r.Args) > 0 {
 		of, name, both = strings.Cut(r.Args[0], "/")
@@ -58,7 +67,7 @@ func findServer(e *engine.Engine, r *runtimeapi.Request) (t target, ok bool) {
 		r.Fail("Proxy is disabled.")
 		return t, false
 	}
-	id, byID := number(name)
+	id, byID := numbered(name)
 	b := e.Backend(proxy)
 	server := slices.IndexFunc(c.Servers, func(s *config.Server) bool { return !s.Departed && s.Name == name })
 	for i := 0; byID && i < b.NumServers(); i++ {
@@ -75,14 +84,14 @@ func findServer(e *engine.Engine, r *runtimeapi.Request) (t target, ok bool) {
 
 // findProxy finds a proxy by name or #id, -1 for none.
 func findProxy(e *engine.Engine, name string, has func(config.Kind) bool) int {
-	id, byID := number(name)
+	id, byID := numbered(name)
 	return slices.IndexFunc(e.Config().Proxies, func(p *config.Proxy) bool {
 		return !p.Departed && has(p.Kind) && (byID && p.ID == id || !byID && p.Name == name)
 	})
 }
 
-// number reads #id.
-func number(name string) (id int, ok bool) {
+// numbered reads #id.
+func numbered(name string) (id int, ok bool) {
 	digits, found := strings.CutPrefix(name, "#")
 	id, err := strconv.Atoi(digits)
 	return id, found && err == nil

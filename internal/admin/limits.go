@@ -20,7 +20,7 @@ func limitCommands(e func() *engine.Engine) []runtimeapi.Command {
 }
 
 func setMaxConnServer(e *engine.Engine, r *runtimeapi.Request) {
-	t, ok := findServer(e, r)
+	t, ok := findTarget(e, r)
 	if !ok {
 		return
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/penstock/penstock/internal/testutil"
 )
 
-// stage is the configuration on which both obey the same commands. be and l are checked, plain and st are not.
-const stage = `
+// scene is the configuration on which both obey the same commands. be and l are checked, plain and st are not.
+const scene = `
 global
     stats socket %s level admin
     maxconn 500
@@ -254,13 +254,14 @@ func TestScriptLikeHAProxy(t *testing.T) {
 	logs := [2]*testutil.Syslog{testutil.ListenSyslog(t), testutil.ListenSyslog(t)}
 	theirs := filepath.Join(dir, "h")
 	text := func(i int, path string) string {
-		return fmt.Sprintf(stage, path, logs[i].Addr, testutil.FreePort(t), server.Addr, testutil.FreePort(t))
+		return fmt.Sprintf(scene, path, logs[i].Addr, testutil.FreePort(t), server.Addr, testutil.FreePort(t))
 	}
-	r := mustRig(t, text(0, "/unused"))
+	r := mustStage(t, text(0, "/unused"))
+	ask := func(line string) string { return r.ask("admin", "%s", line) }
 	testutil.Start(t, exec.Command(haproxy, "-db", "-f", testutil.WriteFile(t, dir, "h.cfg", text(1, theirs))))
 	const checked = " 6 3 4 6 0 "
 	testutil.Eventually(t, "both have checked", func() bool {
-		if r.ask("show version") == "" || !strings.Contains(r.ask("show servers state be"), checked) || !strings.Contains(r.ask("show servers state l"), checked) {
+		if ask("show version") == "" || !strings.Contains(ask("show servers state be"), checked) || !strings.Contains(ask("show servers state l"), checked) {
 			return false
 		}
 		out, err := exec.Command("test", "-S", theirs).CombinedOutput()
@@ -269,7 +270,7 @@ func TestScriptLikeHAProxy(t *testing.T) {
 	})
 	for line := range strings.Lines(strings.TrimSpace(script)) {
 		line = strings.TrimSpace(line)
-		ours, want := normal(r.ask(line)), normal(mustAsk(t, theirs, line))
+		ours, want := normal(ask(line)), normal(mustAsk(t, theirs, line))
 		if diff := cmp.Diff(want, ours); diff != "" {
 			t.Errorf("%s (-haproxy +ours):\n%s", line, diff)
 		}

@@ -18,7 +18,7 @@ import (
 func serverCommands(e func() *engine.Engine) []runtimeapi.Command {
 	on := func(f func(t target, r *runtimeapi.Request)) func(*runtimeapi.Request) {
 		return func(r *runtimeapi.Request) {
-			if t, ok := findServer(e(), r); ok {
+			if t, ok := findTarget(e(), r); ok {
 				f(t, r)
 			}
 		}

@@ -31,6 +31,7 @@ var layers = map[string]int{
 	"internal/handover":   5,
 	"internal/process":    6,
 	"internal/admin":      6,
+	"internal/web":        6,
 	"internal/master":     7,
 	"cmd":                 8, // every main is on top
 }

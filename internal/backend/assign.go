@@ -149,8 +149,16 @@ func (s *Server) taken(n int32) {
 }
 
 // limit is how many connections s may carry now; it must have a maxconn. With a minconn the limit
-// grows with the sessions of the backend and reaches maxconn at fullconn.
+// grows with the sessions of the backend and reaches maxconn at fullconn. A server that starts slowly has a part of it.
 func (b *Backend) limit(s *Server, more int64) int32 {
+	limit := b.fullLimit(s, more)
+	if share := s.share.Load(); share < 100 {
+		return max(int32(int64(limit)*int64(share)/100), 1)
+	}
+	return limit
+}
+
+func (b *Backend) fullLimit(s *Server, more int64) int32 {
 	limit := s.maxConn.Load()
 	if s.minConn == 0 || b.fullConn == 0 || s.minConn >= limit {
 		return limit

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/penstock/penstock/internal/balance"
 	"github.com/penstock/penstock/internal/config"
@@ -38,7 +37,9 @@ type Backend struct {
 	divisor   int   // static algorithms: the common divisor of the configured weights
 	servers   []Server
 	deliver   func(w Waiter, server int32)
+	observed  func(server, errors int)
 
+	history history
 	table   atomic.Pointer[table]
 	control sync.Mutex // held while the table is built; taken before queue.mu
 
@@ -58,15 +59,19 @@ type Server struct {
 	Backup   bool
 	Disabled bool // as configured
 
-	minConn  int32 // 0: the limit does not grow with the load
-	maxQueue int32 // 0: unlimited
+	minConn    int32 // 0: the limit does not grow with the load
+	maxQueue   int32 // 0: unlimited
+	errorLimit int32 // failed connections in a row that are reported; 0: none
+
+	history history
 
 	// Written by the control plane, read by every worker.
 	maxConn    atomic.Int32 // 0: unlimited
 	up         atomic.Bool  // can be connected to, see Admin
 	admin      atomic.Uint32
 	operation  atomic.Uint32
-	changed    atomic.Int64 // Unix time, ns
+	scale      atomic.Int32 // weight of one, of balance.WeightScale while it counts in full
+	share      atomic.Int32 // percent of maxConn that it may use
 	weight     atomic.Int32 // effective
 	userWeight atomic.Int32
 	initWeight int32
@@ -80,6 +85,7 @@ type Server struct {
 	connErrors   atomic.Uint64
 	retries      atomic.Uint64
 	redispatches atomic.Uint64
+	errorsInRow  atomic.Int32 // counted when errorLimit is not 0
 	_            [cacheLine]byte
 }
 
@@ -137,17 +143,20 @@ func New(p *config.Proxy, id int) *Backend {
 		s.maxQueue = int32(c.MaxQueue)
 		s.initWeight = int32(c.Weight)
 		s.userWeight.Store(int32(c.Weight))
-		s.weight.Store(int32(b.effective(c.Weight)))
+		s.scale.Store(balance.WeightScale)
+		s.share.Store(100)
+		s.weight.Store(int32(b.effective(s, c.Weight)))
 		s.operation.Store(uint32(Running))
 		if c.Disabled {
 			s.admin.Store(uint32(ForcedMaint | Configured))
 		}
 		s.up.Store(!c.Disabled)
-		s.changed.Store(time.Now().UnixNano())
+		s.history.begin()
 	}
 	if ramp {
 		b.fullConn = int64(p.FullConn)
 	}
+	b.history.begin()
 	b.counting = b.fullConn > 0 || b.factor > 0
 	b.queue.init(len(p.Servers))
 	b.table.Store(b.build())
@@ -184,11 +193,11 @@ func (b *Backend) Static() bool {
 func (b *Backend) Hashes() bool { return b.algorithm == config.SourceHash }
 
 // effective is the weight that the tables work with for a configured one.
-func (b *Backend) effective(weight int) int {
+func (b *Backend) effective(s *Server, weight int) int {
 	if b.Static() {
 		return (weight + b.divisor - 1) / b.divisor
 	}
-	return weight * balance.WeightScale
+	return weight * int(s.scale.Load())
 }
 
 // build makes the table of the present state.
@@ -273,6 +282,10 @@ func (b *Backend) SetMaxConn(i, maxConn int) {
 func (b *Backend) publish() {
 	t := b.build()
 	b.queue.mu.Lock()
+	before := b.table.Load()
 	b.table.Store(t)
 	b.queue.mu.Unlock()
+	if alive := len(t.group) > 0; alive != (len(before.group) > 0) {
+		b.history.change(!alive, alive)
+	}
 }

@@ -1,6 +1,10 @@
 package backend
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock/penstock/internal/balance"
+)
 
 // Admin is what administrators want of a server, as bits; the numbers are HAProxy's.
 type Admin uint32
@@ -71,11 +75,8 @@ func (s *Server) Operation() Operation {
 // Enabled reports whether the server is not in maintenance.
 func (s *Server) Enabled() bool { return s.Admin()&Maint == 0 }
 
-// Changed is when the server last came, went, or began or ceased to be drained.
-func (s *Server) Changed() time.Time { return time.Unix(0, s.changed.Load()) }
-
-// SetChanged makes a change that another process saw the last one.
-func (s *Server) SetChanged(at time.Time) { s.changed.Store(at.UnixNano()) }
+// SetSince makes the last change one that another process saw, so long ago.
+func (s *Server) SetSince(ago time.Duration) { s.history.changed.Store(int64(time.Since(epoch) - ago)) }
 
 func (b *Backend) change(i int, set func(*Server)) (requeued int) {
 	b.control.Lock()
@@ -87,7 +88,7 @@ func (b *Backend) change(i int, set func(*Server)) (requeued int) {
 	s.up.Store(up)
 	s.weight.Store(b.weigh(s))
 	if up != wasUp || s.draining() != wasDraining {
-		s.changed.Store(time.Now().UnixNano())
+		s.history.change(wasUp, up)
 	}
 	switch {
 	case up == wasUp && s.Usable() == wasUsable:
@@ -115,5 +116,39 @@ func (b *Backend) weigh(s *Server) int32 {
 	if s.draining() {
 		return 0
 	}
-	return int32(b.effective(s.Weight()))
+	return int32(b.effective(s, s.Weight()))
 }
+
+// Throttle lets a server have percent of its maxconn and, unless the algorithm is static, of its weight, as far as its
+// sixteenths go; at least the smallest of both. 100 ends it.
+func (b *Backend) Throttle(i, percent int) {
+	b.control.Lock()
+	defer b.control.Unlock()
+	s := &b.servers[i]
+	s.share.Store(int32(percent))
+	scale := min(balance.WeightScale*percent/100+1, balance.WeightScale)
+	if scale == int(s.scale.Load()) {
+		b.serveAll()
+		return
+	}
+	s.scale.Store(int32(scale))
+	s.weight.Store(b.weigh(s))
+	b.publish()
+	b.serveAll()
+}
+
+// Share is the weight that the server has while it starts slowly, in the units of the weight set, and the percentage of
+// that; both rounded up.
+func (b *Backend) Share(i int) (weight, percent int) {
+	s := &b.servers[i]
+	weight, percent = s.Weight(), 100
+	if !b.Static() && weight > 0 {
+		scale := int(s.scale.Load())
+		weight = (weight*scale + balance.WeightScale - 1) / balance.WeightScale
+		percent = (100*scale + balance.WeightScale - 1) / balance.WeightScale
+	}
+	return weight, percent
+}
+
+// Throttled is the percentage given to Throttle.
+func (s *Server) Throttled() int { return int(s.share.Load()) }

@@ -130,3 +130,31 @@ func TestDrain(t *testing.T) {
 		t.Errorf("%d served", b.Server(0).Served())
 	}
 }
+
+// A server that starts slowly has a part of its weight and of its connections.
+func TestThrottle(t *testing.T) {
+	b, d := mustBackend(t, config.Proxy{}, config.Server{Weight: 2, MaxConn: 10}, config.Server{Weight: 2})
+	for _, c := range []struct{ percent, weight, limit int }{
+		{0, 2 * 1, 1}, {5, 2 * 1, 1}, {25, 2 * 5, 2}, {50, 2 * 9, 5}, {99, 2 * 16, 9}, {100, 2 * 16, 10},
+	} {
+		b.Throttle(0, c.percent)
+		s := b.Server(0)
+		if w, l := int(s.weight.Load()), int(b.limit(s, 0)); w != c.weight || l != c.limit || s.Throttled() != c.percent {
+			t.Errorf("%d %%: weight %d, limit %d; want %d, %d", c.percent, w, l, c.weight, c.limit)
+		}
+		if s.Weight() != 2 {
+			t.Errorf("%d %%: the weight set is %d", c.percent, s.Weight())
+		}
+	}
+	b.Throttle(0, 50)
+	b.SetWeight(0, 4)
+	if w := b.Server(0).weight.Load(); w != 4*9 {
+		t.Errorf("weight %d after a change while it starts", w)
+	}
+	b.SetAdmin(1, ForcedMaint)
+	b.Throttle(0, 10)
+	mustAssign(t, b, Request{Avoid: None})
+	mustWait(t, b, 1, None, 1)
+	b.Throttle(0, 20)
+	d.want(t, delivery{1, 0})
+}

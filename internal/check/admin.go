@@ -1,6 +1,8 @@
 package check
 
 import (
+	"time"
+
 	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/netio"
@@ -9,7 +11,7 @@ import (
 // The state of a server has two parts, and each is handed on to those that track it.
 //
 //	administrators   ready <──> drain, maintenance: forced on the server itself, inherited from the one it tracks
-//	operation        Running <──> Stopping <──> Stopped: by checks, or by order
+//	operation        Running <──> Stopping <──> Stopped: by checks, or by order; Starting before Running, see rise
 //
 // In maintenance a server is Stopped and no check is made. When it leaves that, it begins like a server never checked,
 // and its first check comes at once. Everything here runs on the checker's goroutine, as the checks do, so that
@@ -157,13 +159,14 @@ type Former struct {
 	Health     int
 	Status     Status
 	Checked    bool
-	Off        bool // no check was made, by order
-	Weightless bool // its line said weight 0
+	Off        bool          // no check was made, by order
+	Weightless bool          // its line said weight 0
+	Since      time.Duration // its last change
 }
 
 // Restore gives a server the state that it had in another process; before Start only. The configuration wins: a
 // server whose line says disabled now and did not then, or the other way round, is as the line says. say, which may be
-// nil, gets a line for what changes.
+// nil, gets a line for what changes. A server that has to tell its role has to do so again: it may have changed.
 func (c *Checker) Restore(backendID, server int, f Former, say func(line string)) {
 	s := c.subjects[serverID{backendID, server}]
 	if s == nil {
@@ -173,9 +176,12 @@ func (c *Checker) Restore(backendID, server int, f Former, say func(line string)
 	c.restored = say
 	defer func() { c.starting, c.restored = false, nil }()
 	const why = ", changed from server-state after a reload"
+	untold := s.check != nil && s.check.program().roles && !f.Off
 	if k := s.check; k != nil {
 		k.state.Status = f.Status
 		k.off.Store(f.Off)
+	}
+	if k := s.check; k != nil && !untold {
 		h := &k.state.Health
 		h.Value = h.most()
 		switch {
@@ -188,6 +194,7 @@ func (c *Checker) Restore(backendID, server int, f Former, say func(line string)
 		}
 	}
 	switch {
+	case untold:
 	case s.of != nil, f.Checked && s.check == nil: // as the server that it tracks; nobody would raise it again
 	case f.Operation == backend.Stopped:
 		c.goDown(s, why)
@@ -195,6 +202,11 @@ func (c *Checker) Restore(backendID, server int, f Former, say func(line string)
 		c.goStopping(s, why)
 	default:
 		c.comeUp(s, "")
+	}
+	if f.Operation == backend.Starting && s.shared().Operation() == backend.Running && f.Since < s.slowStart && !untold {
+		s.gone = f.Since // Start goes on with it
+		s.backend.State.Throttle(s.server, slowStartShare(s.gone, s.slowStart))
+		s.backend.State.SetOperation(s.server, backend.Starting)
 	}
 	configured := s.shared().Admin() & backend.Configured
 	maintained := f.Admin&backend.ForcedMaint != 0
@@ -295,6 +307,9 @@ func (c *Checker) apply(s *subject, was, is backend.Admin) {
 		c.setAdmin(s, is)
 		c.report(s, logging.LevelNotice, s.title()+" is "+word(s)+" (leaving forced drain).")
 	}
+	if (was^is)&backend.Drain != 0 && c.started.Load() && s.shared().Operation() == backend.Starting {
+		c.anew(s)
+	}
 }
 
 func (c *Checker) setAdmin(s *subject, is backend.Admin) int {
@@ -367,6 +382,9 @@ func (c *Checker) leaveMaintenance(s *subject, was, is backend.Admin) {
 		}
 		k.mu.Unlock()
 		c.checkNow(k)
+	}
+	if to == backend.Running || to == backend.Starting {
+		to = c.rise(s)
 	}
 	s.backend.State.SetOperation(s.server, to)
 	c.setAdmin(s, is)

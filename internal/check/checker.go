@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -71,6 +72,11 @@ type subject struct {
 	of       *subject   // the server that it tracks; nil: none
 	trackers []*subject // those that track it
 	check    *Check     // nil: it is not checked
+
+	slowStart time.Duration // 0: it starts at once
+	warmID    uint32        // of its timer while it starts
+	upSince   sched.Tick
+	gone      time.Duration // of its slow start before upSince, in another process
 }
 
 // shared is what the backend knows of the server.
@@ -87,6 +93,7 @@ func (s *subject) begin(up bool) {
 func newSubject(b *Backend, index int, s *config.Server) subject {
 	return subject{
 		server: index, name: s.Name, backend: b, backup: s.Backup, onDown: s.OnMarkedDown != "", onUp: s.OnMarkedUp != "",
+		slowStart: s.SlowStart,
 	}
 }
 
@@ -96,16 +103,19 @@ type Check struct {
 	id        uint32
 	gen       uint32 // of the socket, to tell late reports
 	initState string
+	onError   string // fastinter, fail-check, sudden-death or mark-down
 	intervals Intervals
 	target    Target
 
 	run     run
 	running bool
 	off     atomic.Bool // no check is made, by order
+	fast    bool        // the next check comes after fastinter
 	next    sched.Tick
 
 	mu    sync.Mutex
 	state State
+	flaps flaps
 }
 
 // State is what is known of the health of a server.
@@ -120,6 +130,7 @@ type State struct {
 	Checks   uint64 // checks that ended
 	Failures uint64 // those that failed, but for those of a server that was down already
 	Downs    uint64 // times that the server went down
+	Observed uint64 // times that too many sessions failed to connect in a row
 }
 
 func (k *Check) program() *Program { return k.backend.Program }
@@ -130,6 +141,7 @@ func (k *Check) word() uint64 { return uint64(k.gen)<<32 | uint64(k.id) }
 type Checker struct {
 	opt    Options
 	checks []*Check
+	starts []*subject // with slow start; their timers have the numbers behind those of the checks
 	byID   map[serverID]*Check
 	epoll  *netio.Epoll
 	waker  *netio.Waker
@@ -152,6 +164,12 @@ type Checker struct {
 		list  []func()
 		ended bool
 	}
+	observed struct { // what Observe left
+		sync.Mutex
+		open bool // the waker can be used
+		list []observation
+	}
+	untold untold
 
 	stopping atomic.Bool
 	done     chan struct{}
@@ -185,13 +203,14 @@ func New(o Options) *Checker {
 		k := &Check{
 			subject:   newSubject(s.Backend, s.Index, s.Config),
 			id:        uint32(i),
-			initState: cfg.InitState,
+			initState: s.Backend.Program.initState(cfg.InitState),
+			onError:   cmp.Or(s.Config.OnError, "fail-check"),
 			intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
 			target:    s.Target,
 			run:       run{fd: -1},
 		}
 		k.check = k
-		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, cfg.InitState)}
+		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, k.initState)}
 		if !k.shared().Enabled() {
 			k.state.Health.Value = 0
 		}
@@ -204,6 +223,7 @@ func New(o Options) *Checker {
 		other := newSubject(s.Backend, s.Index, s.Config)
 		c.subjects[serverID{s.Backend.State.ID, s.Index}] = &other
 	}
+	c.addStarts()
 	return c
 }
 
@@ -216,6 +236,16 @@ func (c *Checker) addTrackers() {
 		if of := c.subjects[serverID{t.Of.State.ID, t.OfIndex}]; of != nil {
 			s.of = of
 			of.trackers = append(of.trackers, &s)
+		}
+	}
+}
+
+// addStarts gives a timer to every server that starts slowly.
+func (c *Checker) addStarts() {
+	for _, s := range c.subjects {
+		if s.slowStart > 0 {
+			s.warmID = uint32(len(c.checks) + len(c.starts))
+			c.starts = append(c.starts, s)
 		}
 	}
 }
@@ -237,7 +267,7 @@ func (c *Checker) Start() (err error) {
 		c.waker.Close()
 		return fmt.Errorf("start health checks: register waker: %w", e)
 	}
-	c.timers.Grow(uint32(len(c.checks)))
+	c.timers.Grow(uint32(len(c.checks) + len(c.starts)))
 	c.clock.Update()
 	intervals := make([]time.Duration, len(c.checks))
 	for i, k := range c.checks {
@@ -246,11 +276,24 @@ func (c *Checker) Start() (err error) {
 			k.subject.begin(false)
 		}
 	}
+	for _, s := range c.starts {
+		if s.shared().Operation() == backend.Starting {
+			s.upSince = c.clock.Now()
+			c.warm(s)
+		}
+	}
 	for i, delay := range firstChecks(intervals, c.opt.Spread, c.opt.MaxSpread, rand.Float64) {
 		k := c.checks[i]
+		if k.program().roles { // it waits for that
+			delay = 0
+		}
 		k.next = c.clock.Now().Add(delay)
 		c.schedule(k, k.next)
 	}
+	c.observed.Lock()
+	c.observed.open = true
+	c.observed.Unlock()
+	c.untold = newUntold(c.checks)
 	c.started.Store(true)
 	go c.loop()
 	go c.speak()
@@ -282,22 +325,13 @@ func (c *Checker) State(backendID, server int) (State, bool) {
 // LostLines is how many lines for the operator were dropped because nobody took them.
 func (c *Checker) LostLines() uint64 { return c.lost.Load() }
 
+// loop waits and works. A timer counts as due only when it was so before the last look for events: what happened in time
+// is seen in time, also when this process was kept from running.
 func (c *Checker) loop() {
 	defer c.close()
 	for !c.stopping.Load() {
-		c.obey()
-		for {
-			id, ok := c.timers.Expire(c.clock.Now())
-			if !ok {
-				break
-			}
-			c.due(c.checks[id])
-		}
-		timeout := -1
-		if at, ok := c.timers.Next(); ok {
-			timeout = int(max(at.Sub(c.clock.Now()), 0))
-		}
-		n, e := c.epoll.Wait(c.events[:], timeout)
+		looked := c.clock.Now()
+		n, e := c.fetch()
 		c.clock.Update()
 		if e != 0 { // EINTR: the runtime signals threads
 			continue
@@ -306,9 +340,40 @@ func (c *Checker) loop() {
 			word := c.events[i].Data()
 			if id := uint32(word); id == wakerID {
 				c.waker.Clear()
+				c.obey()
+				c.takeObserved()
 			} else if k := c.checks[id]; k.running && word == k.word() {
 				c.event(k, c.events[i].Events)
 			}
+		}
+		if n < len(c.events) {
+			c.expire(looked)
+		}
+	}
+}
+
+// fetch gets the next events, and waits for them until the next timer.
+func (c *Checker) fetch() (int, netio.Errno) {
+	timeout := -1
+	if at, ok := c.timers.Next(); ok {
+		timeout = int(max(at.Sub(c.clock.Now()), 0))
+	}
+	if timeout == 0 {
+		return c.epoll.Poll(c.events[:])
+	}
+	return c.epoll.Wait(c.events[:], timeout)
+}
+
+func (c *Checker) expire(now sched.Tick) {
+	for {
+		id, ok := c.timers.Expire(now)
+		if !ok {
+			return
+		}
+		if n := uint32(len(c.checks)); id >= n {
+			c.warm(c.starts[id-n])
+		} else {
+			c.due(c.checks[id], now)
 		}
 	}
 }
@@ -318,6 +383,9 @@ func (c *Checker) close() {
 	for _, k := range c.checks {
 		c.hangUp(k)
 	}
+	c.observed.Lock()
+	c.observed.open = false
+	c.observed.Unlock()
 	c.waker.Close()
 	c.epoll.Close()
 	close(c.lines)
@@ -342,13 +410,13 @@ func (c *Checker) say(to func(string), text string) {
 func (c *Checker) schedule(k *Check, at sched.Tick) { c.timers.Schedule(k.id, at) }
 
 // due looks after a check whose timer came. It may have come early, see sched.Timers.
-func (c *Checker) due(k *Check) {
+func (c *Checker) due(k *Check, now sched.Tick) {
 	at := k.next
 	if k.running {
 		at = k.run.deadline
 	}
 	switch {
-	case c.clock.Now().Before(at):
+	case now.Before(at):
 		c.schedule(k, at)
 	case k.running:
 		c.expired(k)
@@ -379,10 +447,24 @@ func (c *Checker) finish(k *Check, r result) {
 	r.duration = max(c.clock.MonoNs()-k.run.began, 0) / int64(time.Millisecond)
 	k.run = run{fd: -1}
 	k.running = false
+	k.mu.Lock()
+	k.state.Running = false
+	k.state.Checks++
+	k.mu.Unlock()
 	c.settle(k, r)
-	interval := k.state.Health.Interval(k.intervals)
+	c.untold.tell(k)
+	interval := k.interval()
+	k.fast = false
 	k.next = c.clock.Now().Add(interval + jitter(interval, c.opt.Spread, rand.Float64))
 	c.schedule(k, k.next)
+}
+
+// interval is the time until the next check.
+func (k *Check) interval() time.Duration {
+	if h := k.state.Health; k.fast && h.Value == h.most() {
+		return cmp.Or(k.intervals.Fast, k.intervals.Inter)
+	}
+	return k.state.Health.Interval(k.intervals)
 }
 
 // buffer is room for an answer.

@@ -7,11 +7,13 @@ import (
 	"github.com/penstock/penstock/internal/config"
 )
 
-// examine holds an answer against step s. last says that nothing more will come, or could be kept.
-func (p *Program) examine(s *step, in []byte, last bool) verdict {
+// examine holds an answer against step s, of which talk is the judge if it is a conversation. last says that nothing more will come, or could be kept.
+func (p *Program) examine(s *step, talk judge, in []byte, last bool) verdict {
 	e := s.expect
 	var v verdict
 	switch {
+	case e.fresh != nil:
+		v = talk(in, last)
 	case e.judge != nil:
 		v = e.judge(in, last)
 	case p.kind == config.CheckHTTP:

@@ -156,7 +156,7 @@ func judgeMySQLReply(in []byte, last, anyUser bool) verdict {
 		if len(packet) == 2 && packet[1] == 3 { // it is satisfied; OK follows
 			return verdict{drop: len(in) - len(rest)}
 		}
-		return verdict{outcome: failed, status: L7Rsp, info: "the user's authentication needs a password"}
+		return verdict{outcome: passed} // it wants a password from this user, as a server that works does
 	}
 	return verdict{outcome: failed, status: L7Rsp, info: fmt.Sprintf("unexpected MySQL packet 0x%02x", packet[0])}
 }

@@ -14,6 +14,7 @@ import (
 type Program struct {
 	kind  config.CheckKind
 	steps []step
+	roles bool // it asks for the role of the server
 }
 
 type step struct {
@@ -45,7 +46,8 @@ type expect struct {
 	ok      Status
 	failed  Status
 	late    Status
-	judge   func(in []byte, last bool) verdict // of a protocol; nil: the pattern decides
+	judge   judge        // of a protocol; nil: the pattern decides
+	fresh   func() judge // of a conversation: makes the judge of one run; nil: none
 	pattern string
 }
 
@@ -55,8 +57,10 @@ type verdict struct {
 	status  Status
 	code    int
 	info    string // for the log; of an answer that passes: kept until the end of the check
-	answer  []byte // to be sent before reading on; only with more
+	answer  []byte // to be sent before reading on, or before the end
 	drop    int    // bytes in front that are done with; only with more
+	// The server said itself that it must not be used: it is down at once.
+	decisive bool
 }
 
 type outcome uint8
@@ -70,6 +74,9 @@ const (
 // NewProgram makes the program of a backend. The configuration was checked already; an error says otherwise.
 func NewProgram(c *config.Check) (*Program, error) {
 	p := &Program{kind: c.Kind}
+	if c.Role != nil {
+		return p.withRole(c)
+	}
 	switch c.Kind {
 	case config.CheckConnection:
 	case config.CheckTCP:
@@ -83,6 +90,7 @@ func NewProgram(c *config.Check) (*Program, error) {
 	case config.CheckRedis:
 		p.send([]byte("*1\r\n$4\r\nPING\r\n"))
 		p.custom(judgeRedis)
+		p.steps[len(p.steps)-1].expect.failed = L7Sts
 	case config.CheckMySQL:
 		p.mysql(c)
 	case config.CheckPostgres:
@@ -118,7 +126,7 @@ func (p *Program) send(data []byte) {
 	p.steps = append(p.steps, step{action: config.CheckSend, number: len(p.steps) + 1, data: func() []byte { return data }})
 }
 
-func (p *Program) custom(judge func(in []byte, last bool) verdict) {
+func (p *Program) custom(judge judge) {
 	p.steps = append(p.steps, step{
 		action: config.CheckExpects, number: len(p.steps) + 1,
 		expect: &expect{judge: judge, minRecv: -1, ok: L7OK, failed: L7Rsp, late: L7Tout},

@@ -136,7 +136,7 @@ func judgeSMTP(good *regexp.Regexp, in []byte, last bool) verdict {
 		code, _ := strconv.Atoi(string(in[:3]))
 		return verdict{outcome: passed, code: code, info: text}
 	}
-	if in := bytes.TrimSuffix(in, []byte("\r\n")); !last && in[0] == '2' && in[3] == '-' {
+	if !last && in[0] == '2' && in[3] == '-' {
 		return verdict{} // the last line has not come
 	}
 	v := verdict{outcome: failed, status: L7Sts, info: text}

@@ -13,18 +13,16 @@ import (
 // settle counts a result and tells the backend when the state of the server changes with it.
 func (c *Checker) settle(k *Check, r result) {
 	if !k.shared().Enabled() { // it went into maintenance meanwhile
-		k.mu.Lock()
-		k.state.Running = false
-		k.mu.Unlock()
 		return
 	}
 	k.mu.Lock()
 	report := r.status != k.state.Status
 	k.state.Status, k.state.Code, k.state.Info, k.state.Duration = r.status, r.code, clip(r.info), r.duration
-	k.state.Running = false
-	k.state.Checks++
 	if r.status.Passed() {
-		report = k.state.Health.Succeed() || report
+		report = c.promote(k) || report
+	} else if r.decisive && c.demote(k) {
+		report = true
+		k.state.Failures++
 	} else if k.state.Health.Fail() {
 		report = true
 		k.state.Failures++
@@ -100,10 +98,10 @@ func (c *Checker) losing(s *subject, down bool, change func()) {
 
 // comeUp brings a server, and those that track it, back into service.
 func (c *Checker) comeUp(s *subject, why string) {
-	if o := s.shared(); !o.Enabled() || o.Operation() == backend.Running {
+	if o := s.shared(); !o.Enabled() || o.Operation() == backend.Running || o.Operation() == backend.Starting {
 		return
 	}
-	requeued := s.backend.State.SetRunning(s.server, true)
+	requeued := s.backend.State.SetOperation(s.server, c.rise(s))
 	c.reportState(s, logging.LevelNotice, " is UP"+why+s.via(), requeued)
 	c.endBackups(s)
 	for _, t := range s.trackers {

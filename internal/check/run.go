@@ -34,6 +34,7 @@ type run struct {
 	in        []byte // what came since the last send; nil until something is expected
 	info      string
 	code      int
+	talk      judge // of a conversation; nil: none yet
 }
 
 // result is how a check ended.
@@ -42,6 +43,7 @@ type result struct {
 	code     int
 	info     string
 	duration int64 // ms; -1: none
+	decisive bool  // the server is down at once
 }
 
 // start begins a check of one server.
@@ -177,7 +179,14 @@ func (c *Checker) expect(k *Check, s *step) (result, outcome) {
 			r.mustRead, r.at = true, s.head
 			return result{}, more
 		}
-		v := p.examine(s, r.in, r.eof || len(r.in) == cap(r.in))
+		if s.expect.fresh != nil && r.talk == nil {
+			r.talk = s.expect.fresh()
+		}
+		full := len(r.in) == cap(r.in)
+		v := p.examine(s, r.talk, r.in, r.eof || full)
+		if v.outcome != more && len(v.answer) > 0 {
+			netio.Send(r.fd, v.answer) // a farewell
+		}
 		switch v.outcome {
 		case passed:
 			if v.info != "" {
@@ -186,7 +195,7 @@ func (c *Checker) expect(k *Check, s *step) (result, outcome) {
 			r.code = v.code
 			return result{}, passed
 		case failed:
-			return result{status: v.status, code: v.code, info: v.info}, failed
+			return result{status: v.status, code: v.code, info: v.info, decisive: v.decisive}, failed
 		}
 		if v.drop > 0 {
 			r.in = append(r.in[:0], r.in[v.drop:]...)
@@ -194,6 +203,11 @@ func (c *Checker) expect(k *Check, s *step) (result, outcome) {
 				// A few bytes into a buffer that holds nothing: what does not fit is a broken connection.
 				if n, e := netio.Send(r.fd, v.answer); e != 0 || n != len(v.answer) {
 					return c.broken(k, e, SockErr), failed
+				}
+			}
+			if full && !r.eof { // what did not fit may be there already, and is not reported again
+				if res, ok := c.receive(k, s); !ok {
+					return res, failed
 				}
 			}
 			if len(r.in) > 0 {
@@ -236,6 +250,9 @@ func (c *Checker) receive(k *Check, s *step) (result, bool) {
 		return c.broken(k, broken, SockErr), false
 	}
 	info := fmt.Sprintf("TCPCHK got an empty response at step %d", s.number)
+	if s.expect.fresh != nil {
+		info = "the server ended the connection"
+	}
 	if s.comment != "" {
 		info += " comment: '" + s.comment + "'"
 	}

@@ -8,6 +8,7 @@ const (
 	Unknown Status = 0
 	Initial Status = 1 // there was no check yet
 	Checked Status = 3 // no change
+	Analyze Status = 4 // sessions failed to connect
 	SockErr Status = 5
 	L4OK    Status = 6
 	L4Tout  Status = 7
@@ -29,6 +30,7 @@ var statuses = [...]struct{ name, text string }{
 	Unknown: {"UNK", "Unknown"},
 	Initial: {"INI", "Initializing"},
 	Checked: {"CHECKED", "No status change"},
+	Analyze: {"HANA", "Health analyze"},
 	SockErr: {"SOCKERR", "Socket error"},
 	L4OK:    {"L4OK", "Layer4 check passed"},
 	L4Tout:  {"L4TOUT", "Layer4 timeout"},

@@ -16,6 +16,9 @@ type ServerCheck struct {
 	Port      int           // where to connect to; 0: the server's
 	Addr      Address       // Kind 0: the server's
 	InitState string        // fully-up, up, down, fully-down; empty: up
+
+	Observe    bool // failed connections of sessions count too
+	ErrorLimit int  // so many in a row, default 10
 }
 
 // Track names a server whose state another one takes over. An empty Server stands for none; once a configuration is
@@ -33,6 +36,7 @@ type Check struct {
 	Request   HTTPRequest
 	TCPRules  []CheckRule // tcp-check lines
 	HTTPRules []CheckRule // http-check lines
+	Role      *RoleCheck  // of mysql-check, pgsql-check and redis-check; nil: any role will do
 }
 
 // Rules are the lines that the kind of check obeys.

@@ -80,7 +80,7 @@ backend inherits from d
 	}
 	b := cfg.Proxies[0]
 	server := ServerCheck{
-		Enabled: true, Inter: 5 * time.Second, FastInter: time.Second, DownInter: 9 * time.Second, Rise: 4, Fall: 5, Port: 99, Addr: tcp("127.0.0.9", 0),
+		Enabled: true, Inter: 5 * time.Second, FastInter: time.Second, DownInter: 9 * time.Second, Rise: 4, Fall: 5, Port: 99, Addr: tcp("127.0.0.9", 0), ErrorLimit: 10,
 	}
 	if diff := cmp.Diff(server, b.Servers[0].Check, compareAddresses); diff != "" {
 		t.Errorf("server (-want +got):\n%s", diff)

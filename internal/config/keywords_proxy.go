@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -421,24 +420,6 @@ func parseKeepAlive(p *parser, s *stmt) {
 	}
 }
 
-// parseProxyStats tells the lines that make a section serve statistics from those that only dress them.
-func parseProxyStats(p *parser, s *stmt) {
-	switch s.arg(1) {
-	case "admin", "uri", "realm", "refresh", "auth", "scope", "enable", "hide-version", "show-node", "show-desc",
-		"show-legends", "show-modules", "http-request":
-	default:
-		problem := "unknown stats parameter"
-		if s.arg(1) == "" {
-			problem = "missing keyword in"
-		}
-		p.alertTight(s, 1, codeInvalidValue, "%s '%s', expects 'admin', 'uri', 'realm', 'auth', 'scope', 'enable', 'hide-version', 'show-node', 'show-desc' or 'show-legends'.",
-			problem, cmp.Or(s.arg(1), s.keyword()))
-		return
-	}
-	p.note(s, noteStatement, "stats")
-	p.note(s, noteStats, "stats "+s.arg(1))
-}
-
 // parseCapture reads a capture line. HAProxy has a word about cookies only.
 func parseCapture(p *parser, s *stmt) {
 	kind := noteSilent
@@ -446,11 +427,4 @@ func parseCapture(p *parser, s *stmt) {
 		kind = noteStatement
 	}
 	p.note(s, kind, s.keyword())
-}
-
-func parseHTTPRequest(p *parser, s *stmt) {
-	p.note(s, noteRules, "http-request")
-	if s.arg(1) == "use-service" && s.arg(2) == "prometheus-exporter" {
-		p.note(s, noteStats, "http-request use-service prometheus-exporter")
-	}
 }

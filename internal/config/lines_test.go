@@ -169,7 +169,7 @@ func TestParseServerParameters(t *testing.T) {
 		Source:         &Source{IP: netip.MustParseAddr("10.0.0.1"), PortLow: 1000, PortHigh: 2000, Interface: "eth0"},
 		TCPUserTimeout: 2 * time.Second,
 		InitAddr:       []InitAddr{{Method: "last"}, {Method: "ip", IP: netip.MustParseAddr("10.0.0.9")}, {Method: "none"}},
-		Check:          ServerCheck{Inter: 3 * time.Second, Rise: 1, Fall: 9},
+		Check:          ServerCheck{Inter: 3 * time.Second, Rise: 1, Fall: 9, ErrorLimit: 10},
 		OnMarkedDown:   "shutdown-sessions", OnMarkedUp: "shutdown-backup-sessions", OnError: "mark-down",
 	}
 	if diff := cmp.Diff(want, got, compareAddresses); diff != "" {
@@ -241,6 +241,9 @@ func TestParseServerMistakes(t *testing.T) {
 		{s + "redir http://x", 3, codeHTTPOnly, "server cannot have cookie or redirect prefix in non-HTTP mode."},
 		{s + "cookie c", 3, codeHTTPOnly, "ignoring cookie for server 's' as HTTP mode is disabled."},
 		{s + "check inter 2s fall 2 port 99 addr 127.0.0.2 no-check init-state none", 0, "", ""},
+		{s + "observe layer7", 4, codeHTTPOnly, "'observe layer7' can only be used in http proxies."},
+		{s + "observe x", 4, codeInvalidValue, "'observe' expects one of 'none', 'layer4', 'layer7' but got 'x'"},
+		{s + "observe layer4 error-limit 3 on-error mark-down", 0, "", ""},
 		{s + "agent-check", 3, codeNotImplemented, "'agent-check' is not implemented yet by Penstock (HAProxy knows it)"},
 		{s + "send-proxy-v2", 3, codeNotImplemented, "'send-proxy-v2' is not implemented yet by Penstock (HAProxy knows it)"},
 		{s + "set-proxy-v2-tlv-fmt(0xE1) %[src]", 3, codeNotImplemented, "'set-proxy-v2-tlv-fmt(0xE1)' is not implemented yet by Penstock (HAProxy knows it)"},

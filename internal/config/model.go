@@ -232,6 +232,8 @@ type Proxy struct {
 	SpliceResponse     bool
 	SmartAccept        bool
 	SmartConnect       bool
+	HTTP               bool // it serves Web, and nothing else
+	Web                Web
 	SocketStats        bool
 	ContStats          bool
 
@@ -373,6 +375,7 @@ type Server struct {
 	TFO            bool
 	InitAddr       []InitAddr // default last,libc
 
+	SlowStart    time.Duration // whole seconds
 	Check        ServerCheck
 	Track        Track
 	OnMarkedDown string

@@ -208,8 +208,6 @@ func TestFindings(t *testing.T) {
 		{
 			"mode http", "defaults\n mode http\n option forwardfor\n timeout client 1s\nlisten s\n bind :1\n stats uri /\nlisten m\n bind :2\n http-request use-service prometheus-exporter if { path /metrics }\nfrontend f\n bind :3\nbackend t\n mode tcp\nbackend d\n disabled\n",
 			[]string{
-				"alert 11:2-7 'stats uri' is not implemented yet by Penstock (HAProxy knows it)",
-				"alert 14:2-14 'http-request use-service prometheus-exporter' is not implemented yet by Penstock (HAProxy knows it)",
 				"alert 6:7-11 frontend 'f' is in 'mode http', which Penstock does not handle.",
 				"warning 7:9-19 'option forwardfor' ignored for backend 't' as it requires HTTP mode.",
 			},

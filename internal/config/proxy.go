@@ -57,7 +57,8 @@ const (
 	noteStatement                 // 'x' statement ignored
 	noteNeedsHTTP                 // x will be ignored
 	noteLog                       // falls back to option tcplog
-	noteStats                     // serves statistics or metrics over HTTP
+	noteMetrics                   // serves metrics
+	noteUnserved                  // of the statistics page, and not there yet
 )
 
 // proxyState is a proxy or a defaults section while it is being read.

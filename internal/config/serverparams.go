@@ -38,20 +38,22 @@ var serverParams = map[string]serverParam{
 	"on-marked-up":   {Implemented, 1, setServerOnMarkedUp},
 	"on-error":       {Implemented, 1, setServerOnError},
 
-	"check":      {Implemented, 0, func(_ *params, s *Server) { s.Check.Enabled = true }},
-	"no-check":   {Implemented, 0, func(_ *params, s *Server) { s.Check.Enabled = false }},
-	"inter":      {Implemented, 1, func(p *params, s *Server) { p.interval("inter", &s.Check.Inter) }},
-	"fastinter":  {Implemented, 1, func(p *params, s *Server) { p.interval("fastinter", &s.Check.FastInter) }},
-	"downinter":  {Implemented, 1, func(p *params, s *Server) { p.interval("downinter", &s.Check.DownInter) }},
-	"rise":       {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.Rise) }},
-	"fall":       {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.Fall) }},
-	"port":       {Implemented, 1, func(p *params, s *Server) { s.Check.Port = parseAtol(p.needWord("a port number")) }},
-	"addr":       {Implemented, 1, func(p *params, s *Server) { s.Check.Addr = p.checkAddress("<ipv4|ipv6>") }},
-	"init-state": {Implemented, 1, setServerInitState},
-	"track":      {Implemented, 1, setServerTrack},
+	"check":       {Implemented, 0, func(_ *params, s *Server) { s.Check.Enabled = true }},
+	"no-check":    {Implemented, 0, func(_ *params, s *Server) { s.Check.Enabled = false }},
+	"inter":       {Implemented, 1, func(p *params, s *Server) { p.interval("inter", &s.Check.Inter) }},
+	"fastinter":   {Implemented, 1, func(p *params, s *Server) { p.interval("fastinter", &s.Check.FastInter) }},
+	"downinter":   {Implemented, 1, func(p *params, s *Server) { p.interval("downinter", &s.Check.DownInter) }},
+	"rise":        {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.Rise) }},
+	"fall":        {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.Fall) }},
+	"port":        {Implemented, 1, func(p *params, s *Server) { s.Check.Port = parseAtol(p.needWord("a port number")) }},
+	"addr":        {Implemented, 1, func(p *params, s *Server) { s.Check.Addr = p.checkAddress("<ipv4|ipv6>") }},
+	"init-state":  {Implemented, 1, setServerInitState},
+	"track":       {Implemented, 1, setServerTrack},
+	"slowstart":   {Implemented, 1, setServerSlowStart},
+	"observe":     {Implemented, 1, setServerObserve},
+	"error-limit": {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.ErrorLimit) }},
 
 	// These are only read: they belong to checks of other kinds, or to what is not there yet.
-	"error-limit":         {Implemented, 1, func(p *params, _ *Server) { p.positive(new(int)) }},
 	"agent-port":          {Implemented, 1, func(p *params, _ *Server) { p.needWord("a port number") }},
 	"agent-addr":          {Implemented, 1, func(p *params, _ *Server) { p.checkAddress("<ipv4|ipv6>") }},
 	"agent-inter":         {Implemented, 1, func(p *params, _ *Server) { p.delay("agent-inter", false) }},
@@ -95,8 +97,6 @@ var serverParams = map[string]serverParam{
 	"redir":                   {HTTPOnly, 1, refuseServerRedir},
 
 	"agent-check":          {NotYet, 0, nil},
-	"observe":              {NotYet, 1, nil},
-	"slowstart":            {NotYet, 1, nil},
 	"resolvers":            {NotYet, 1, nil},
 	"healthcheck":          {NotYet, 1, nil},
 	"hash-key":             {NotYet, 1, nil},
@@ -143,7 +143,7 @@ var serverKeywords = func() map[string]Class {
 func newDefaultServer() *Server {
 	return &Server{
 		Weight: 1, InitAddr: []InitAddr{{Method: "last"}, {Method: "libc"}},
-		Check: ServerCheck{Inter: 2 * time.Second, Rise: 2, Fall: 3},
+		Check: ServerCheck{Inter: 2 * time.Second, Rise: 2, Fall: 3, ErrorLimit: 10},
 	}
 }
 
@@ -370,6 +370,24 @@ func setServerOnError(p *params, s *Server) {
 	default:
 		p.failArg(1, codeInvalidValue, "'on-error' expects one of 'fastinter', 'fail-check', 'sudden-death' or 'mark-down' but got '%s'", v)
 	}
+}
+
+func setServerObserve(p *params, s *Server) {
+	switch v := p.needWord("<mode>"); v {
+	case "":
+	case "none", "layer4":
+		s.Check.Observe = v == "layer4"
+	case "layer7":
+		p.failArg(1, codeHTTPOnly, "'observe layer7' can only be used in http proxies.")
+	default:
+		p.failArg(1, codeInvalidValue, "'observe' expects one of 'none', 'layer4', 'layer7' but got '%s'", v)
+	}
+}
+
+// setServerSlowStart reads a time that counts in whole seconds, rounded up.
+func setServerSlowStart(p *params, s *Server) {
+	d := p.delay("slowstart", true)
+	s.SlowStart = (d + time.Second - 1) / time.Second * time.Second
 }
 
 func setServerTrack(p *params, s *Server) {

@@ -118,17 +118,10 @@ func (p *parser) checkRefs(px *proxyState) {
 	}
 }
 
-// checkMode refuses the HTTP mode, and gives HAProxy's warnings about lines of HTTP in TCP mode.
+// checkMode refuses what cannot be served in HTTP mode, and gives HAProxy's warnings about lines of HTTP in TCP mode.
 func (p *parser) checkMode(px *proxyState) {
 	if px.http {
-		for _, n := range px.notes {
-			if n.kind == noteStats {
-				p.about(Alert, placeSpaced, n.pos, codeNotImplemented, notYet(n.name),
-					"the Runtime API on 'stats socket' serves what there is")
-				return
-			}
-		}
-		p.about(Alert, placeSpaced, px.modePos, "mode-http", fmt.Sprintf("%s '%s' is in 'mode http', which Penstock does not handle.", px.title(), px.Name), "Penstock balances TCP: say 'mode tcp', or leave this section to HAProxy")
+		p.checkWeb(px)
 		return
 	}
 	for _, n := range px.notes {
@@ -144,7 +137,7 @@ func (p *parser) checkMode(px *proxyState) {
 		case noteOption:
 			p.about(Warning, placeNone, n.pos, codeHTTPOnly,
 				fmt.Sprintf("'option %s' ignored for %s '%s' as it requires HTTP mode.", n.name, px.title(), px.Name), "")
-		case noteRules:
+		case noteRules, noteMetrics:
 			p.about(Warning, placeNone, n.pos, codeHTTPOnly,
 				fmt.Sprintf("'%s' rules ignored for %s '%s' as they require HTTP mode.", n.name, px.title(), px.Name), "")
 		case noteStatement:

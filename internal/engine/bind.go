@@ -20,7 +20,7 @@ import (
 func (e *Engine) bindAll() bool {
 	ok := true
 	for i, p := range e.cfg.Proxies {
-		if p.Disabled || !p.Kind.HasFrontend() {
+		if p.Disabled || p.HTTP || !p.Kind.HasFrontend() {
 			continue
 		}
 		id := 0
@@ -31,7 +31,7 @@ func (e *Engine) bindAll() bool {
 				if n < len(b.ListenerIDs) {
 					l.ID = b.ListenerIDs[n]
 				}
-				if b.MaxConn > 0 {
+				if b.MaxConn > 0 || p.SocketStats {
 					l.Limit = &session.Limit{}
 					l.Limit.SetMax(b.MaxConn)
 				}

@@ -62,6 +62,7 @@ func (e *Engine) buildFrontend(c *config.Proxy, p *session.Proxy, hostname strin
 	splice := c.SpliceAuto != config.Off && !e.cfg.Global.NoSplice
 	p.SpliceUp = session.InitialMode(splice, c.SpliceRequest && !e.cfg.Global.NoSplice)
 	p.SpliceDown = session.InitialMode(splice, c.SpliceResponse && !e.cfg.Global.NoSplice)
+	p.ContStats = c.ContStats
 	p.DontLogNull, p.DontLogNormal, p.LogASAP, p.LogSepErrors = c.DontLogNull, c.DontLogNormal, c.LogASAP, c.LogSeparateErrors
 
 	format := c.LogFormat

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/check"
@@ -49,6 +50,12 @@ func (e *Engine) buildChecks() bool {
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
 		ShutdownBackups: func(b *check.Backend) { go e.shutdown(b, -1, session.ServerUp) },
 	})
+	for _, s := range servers {
+		if s.Config.Check.Observe {
+			state := s.Backend.State
+			state.SetObserver(s.Index, s.Config.Check.ErrorLimit, func(server, errors int) { e.checker.Observe(state.ID, server, errors) })
+		}
+	}
 	return ok
 }
 
@@ -139,7 +146,11 @@ func (e *Engine) startChecks() {
 		return
 	}
 	e.checks = true
+	e.checker.AwaitRoles(rolesWait)
 }
+
+// rolesWait is how long a start waits for servers to tell their roles. Clients wait in the accept queue meanwhile.
+const rolesWait = time.Second
 
 // stopChecks ends all checks; servers stay as they are. e.mu is held.
 func (e *Engine) stopChecks() {

@@ -2,17 +2,23 @@ package engine
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock/penstock/internal/check"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/session"
 	"github.com/penstock/penstock/internal/testutil"
 )
 
@@ -160,6 +166,79 @@ listen l
 	}
 }
 
+// A check goes where its own words say, else to the server.
+func TestCheckTarget(t *testing.T) {
+	for _, c := range []struct{ server, want string }{
+		{"127.0.0.1:80", "127.0.0.1:80"},
+		{"127.0.0.1:80 port 81", "127.0.0.1:81"},
+		{"127.0.0.1:80 addr 127.0.0.2", "127.0.0.2:80"},
+		{"127.0.0.1:80 addr 127.0.0.2:82", "127.0.0.2:82"},
+		{"127.0.0.1:80 addr 127.0.0.2:82 port 83", "127.0.0.2:83"},
+		{"127.0.0.1:+5 port 84", "127.0.0.1:84"},
+		{"[::1]:85", "[::1]:85"},
+		{"127.0.0.1:80 addr [::1] port 86", "[::1]:86"},
+		{"unix@/tmp/s addr 127.0.0.1:87", "127.0.0.1:87"},
+		{"localhost:88 addr 127.0.0.3", "127.0.0.3:88"},
+	} {
+		cfg, found := config.LoadText("test.cfg", "backend b\n timeout connect 1s\n timeout server 1s\n server s "+c.server+" check\n", config.Options{})
+		if found.Fatal() {
+			t.Errorf("%s: %v", c.server, found.List)
+			continue
+		}
+		e := &Engine{cfg: cfg, opt: Options{Report: &config.Reporter{W: &testutil.Output{}}}, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, checking: true}
+		if !e.buildProxies("") {
+			t.Errorf("%s: cannot be built", c.server)
+			continue
+		}
+		target, ok := e.checkTarget(0, 0)
+		if addr := target.Addr.Addr(); !ok || addr.AddrPort().String() != c.want {
+			t.Errorf("%s: checked at %v, %v; want %s", c.server, addr.AddrPort(), ok, c.want)
+		}
+	}
+}
+
+// Servers without an address, and what only sessions of a former process have, are left alone.
+func TestLeftAlone(t *testing.T) {
+	health := testutil.Serve(t, func(c *testutil.Conn) { io.Copy(io.Discard, c) })
+	gone := testutil.Serve(t, func(c *testutil.Conn) { io.Copy(io.Discard, c) })
+	text := fmt.Sprintf(`
+listen l
+    bind %s
+    timeout client 1s
+    timeout connect 1s
+    timeout server 1s
+    server s1 %s check inter 10ms
+    server s2 name.invalid:80 check inter 10ms init-addr none
+`, testutil.Loopback(testutil.FreePort(t)), health.Addr)
+	cfg, found := config.LoadText("test.cfg", text, config.Options{})
+	if found.Fatal() {
+		t.Fatal(found.List)
+	}
+	former, departed := *cfg.Proxies[0], *cfg.Proxies[0].Servers[0]
+	departed.Name, departed.Addr.Port = "s3", gone.Port
+	former.Binds, former.Servers = nil, []*config.Server{&departed}
+	other := former
+	other.Name = "old"
+	topology, err := json.Marshal([]*config.Proxy{&former, &other})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(cfg, Options{Report: &config.Reporter{W: &testutil.Output{}}, Program: "test", Former: [][]byte{topology}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	procs := runtime.GOMAXPROCS(0)
+	e.Start()
+	t.Cleanup(func() { e.Close(); runtime.GOMAXPROCS(procs) })
+	testutil.Eventually(t, "the first server is checked", func() bool { s, ok := e.CheckState(0, 0); return ok && s.Checks > 5 })
+	if s, ok := e.CheckState(0, 1); !ok || s.Checks > 0 || s.Status != check.Initial {
+		t.Errorf("the server without an address: %+v", s)
+	}
+	if _, ok := e.CheckState(0, 2); ok || gone.Accepted() > 0 {
+		t.Error("a server that departed is checked")
+	}
+}
+
 // scenario is a list of steps of servers going and coming; what is logged about them must be what HAProxy logs.
 const scenario = `
 defaults
@@ -170,11 +249,11 @@ defaults
     timeout client 5s
 listen be
     bind %s
-    server s1 %s check inter 60ms
-    server s2 %s check inter 60ms backup
+    server s1 %s check inter 200ms
+    server s2 %s check inter 200ms backup
 backend counted
     option log-health-checks
-    server s1 %s check inter 80ms rise 2 fall 3
+    server s1 %s check inter 250ms rise 2 fall 3
 backend words
     option tcp-check
     tcp-check connect comment hello
@@ -185,6 +264,7 @@ backend words
     server s1 %s check inter 1s
 backend http
     option httpchk GET /
+    timeout check 20s
     server s1 %s check inter 1s
 backend tracking
     server t1 127.0.0.1:1 track be/s1
@@ -252,8 +332,65 @@ func TestLinesEqualHAProxy(t *testing.T) {
 	second.down()
 }
 
+// Sessions that cannot connect take a server out of service, in HAProxy's words.
+func TestObserveEqualsHAProxy(t *testing.T) {
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not installed")
+	}
+	health := mustHealthPort(t)
+	defer health.down()
+	logs := [2]*testutil.Syslog{testutil.ListenSyslog(t), testutil.ListenSyslog(t)}
+	addrs := [2]string{testutil.Loopback(testutil.FreePort(t)), testutil.Loopback(testutil.FreePort(t))}
+	refusing := testutil.Loopback(testutil.FreePort(t))
+	text := func(i int) string {
+		return fmt.Sprintf(`
+defaults
+    mode tcp
+    log %s local0
+    option tcplog
+    timeout connect 100ms
+    timeout server 5s
+    timeout client 5s
+listen be
+    bind %s
+    server s1 %s check port %d inter 1h observe layer4 error-limit 6 on-error mark-down
+`, logs[i].Addr, addrs[i], refusing, health.port)
+	}
+	e, _ := mustStart(t, text(0))
+	path := filepath.Join(t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(path, []byte(text(1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testutil.Start(t, exec.Command(haproxy, "-db", "-f", path))
+	testutil.Eventually(t, "the server is up", func() bool { s, _ := e.CheckState(0, 0); return s.Health.String() == "UP" })
+	var got [2][]string
+	for i, addr := range addrs {
+		testutil.Eventually(t, "it listens", func() bool {
+			c, err := net.Dial("tcp", addr)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+		for range 2 { // of four tries each
+			testutil.Dial(t, "tcp", addr).ExpectClosed()
+		}
+		logs[i].WaitLine(t, `proxy be has no server available`)
+		for _, line := range logs[i].Lines() {
+			if strings.Contains(line, "Server be/s1 is DOWN") {
+				got[i] = byBackend([]string{line})["be"]
+			}
+		}
+	}
+	if diff := cmp.Diff(got[1], got[0]); diff != "" || len(got[0]) != 1 {
+		t.Errorf("(-haproxy +ours):\n%s", diff)
+	}
+}
+
 var (
 	header   = regexp.MustCompile(`^(<\d+>).*?\]: `)
+	sessions = regexp.MustCompile(`\d+ sessions active`)
 	osError  = regexp.MustCompile(`"E[A-Z]+ returned by OS \(([^)]*)\)`)
 	duration = regexp.MustCompile(`duration: \d+ms`)
 	subject  = regexp.MustCompile(`(?:[Ss]erver |backend |proxy )([a-z]+)[/ ]`)
@@ -271,6 +408,7 @@ func byBackend(lines []string) map[string][]string {
 		line = header.ReplaceAllString(strings.TrimSpace(line), "$1 ")
 		line = osError.ReplaceAllString(line, `"$1`)
 		line = duration.ReplaceAllString(line, "duration: 0ms")
+		line = sessions.ReplaceAllString(line, "0 sessions active") // one may be about to try again
 		out[match[1]] = append(out[match[1]], line)
 	}
 	return out

@@ -61,11 +61,12 @@ type Engine struct {
 	left     bool   // DrainListeners was called
 	paused   bool
 	running  bool
-	checks   bool // the checker runs
 	checkAt  map[serverKey]checkPlace
 
 	frontends                []FrontendState // by place; nil: all ready
 	maxConnRate, maxSessRate int
+	cleared                  map[serverKey]checkCounts // of checks, when the counters were cleared
+	checks                   bool                      // the checker runs
 
 	freezeFrom int // worker that Freeze asks first; the handover's goroutine only
 
@@ -208,6 +209,7 @@ func (e *Engine) Start() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.running = true
+	e.startChecks() // first: no session shall go to a server that begins as down
 	for _, w := range e.workers {
 		if err := w.Start(); err != nil {
 			e.opt.Report.Warningf("thread %d is not bound to its CPUs: %v", w.ID+1, err)
@@ -216,7 +218,6 @@ func (e *Engine) Start() {
 	for _, fd := range e.inherited {
 		netio.Close(fd)
 	}
-	e.startChecks()
 	e.steer()
 }
 

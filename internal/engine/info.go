@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/penstock/penstock/internal/stats"
+import (
+	"github.com/penstock/penstock/internal/stats"
+	"github.com/penstock/penstock/sched"
+)
 
 // Fill sets what the engine knows of the state of the process; any goroutine may ask.
 func (e *Engine) Fill(i *stats.Info) {
@@ -12,6 +15,9 @@ func (e *Engine) Fill(i *stats.Info) {
 	i.MaxConnReached = sh.MaxReached.Load()
 	i.MaxPipes = sh.MaxPipes * len(e.workers)
 	i.CumStreams = sh.CumReq.Load()
+	i.ConnRate = uint64(sh.Accepted.Rate(sched.NewClock().MonoNs(), i.CumConns))
+	i.MaxConnRate = uint64(sh.Accepted.Max())
+	i.SessRate, i.MaxSessRate = i.ConnRate, i.MaxConnRate // nothing comes between a connection and its session
 	i.DroppedLogs = e.outlets.Dropped()
 	for _, w := range e.workers {
 		i.CurrStreams += uint64(w.Table.Live())

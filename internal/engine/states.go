@@ -51,11 +51,12 @@ func (e *Engine) state(proxy, server int) statefile.Server {
 	d := e.proxies[proxy].Servers[server].Destination()
 	a := d.Addr.Addr()
 	to := a.AddrPort()
+	same, _ := o.Since()
 	r := statefile.Server{
 		BackendID: c.ID, Backend: c.Name, BackendIDForced: c.IDForced, ID: o.ID, Name: s.Name, IDForced: s.IDForced,
 		Addr: to.Addr(), Port: int(to.Port()), FQDN: s.Addr.Host,
 		Operation: int(o.Operation()), Admin: int(o.Admin()), Weight: o.Weight(), InitialWeight: o.InitialWeight(),
-		SinceChange: int(max(time.Since(o.Changed()), 0) / time.Second), CheckStatus: int(check.Initial),
+		SinceChange: int(same / time.Second), CheckStatus: int(check.Initial),
 	}
 	if o.Enabled() && (o.Up() || s.Track.Server != "") {
 		r.CheckHealth = s.Check.Rise
@@ -211,11 +212,12 @@ func (e *Engine) restoreServer(proxy, server int, r *statefile.Server, file bool
 		Admin: backend.Admin(r.Admin), Operation: backend.Operation(r.Operation), Health: r.CheckHealth,
 		Status: check.Status(r.CheckStatus), Off: r.CheckState&(checkConfigured|checkEnabled) == checkConfigured,
 		Checked: r.CheckState&checkConfigured != 0, Weightless: r.InitialWeight == 0,
+		Since: time.Duration(r.SinceChange) * time.Second,
 	}, say)
 	if r.InitialWeight == o.InitialWeight() && (!b.Static() || r.Weight == 0 || r.Weight == o.InitialWeight()) {
 		b.SetWeight(server, r.Weight)
 	}
-	o.SetChanged(time.Now().Add(-time.Duration(r.SinceChange) * time.Second))
+	o.SetSince(time.Duration(r.SinceChange) * time.Second)
 	sp := &e.proxies[proxy].Servers[server]
 	if d := *sp.Destination(); file && r.Port > 0 && d.Addr.Family() != netio.FamilyUnix && !d.FollowPort {
 		d.Addr.SetPort(uint16(r.Port))

@@ -25,8 +25,7 @@ type Offer struct {
 
 	// Count is the number of sessions there are.
 	Count func() int
-	// Listeners are the sockets to offer. Their descriptors stay the offerer's, and open until Drain or, when the handover
-	// fails before, until it has ended.
+	// Listeners are the sockets to offer. Their descriptors are copies, and the giver's from then on.
 	Listeners func() []Socket
 	// Topology is JSON for the taker, opaque here; nil for none.
 	Topology func() ([]byte, error)

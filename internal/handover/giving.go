@@ -83,6 +83,7 @@ func (h *giving) show(hi *hello) (taken []bool, err error) {
 		return nil, fmt.Errorf("describe the servers: %w", err)
 	}
 	list := h.offer.Listeners()
+	defer closeSockets(list) // what was sent the taker has, in the connection until it reads
 	err = h.say(kindWelcome, Welcome{
 		Version:    int(h.wire.version),
 		PID:        os.Getpid(),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -213,7 +214,7 @@ func (k *keeper) offer() Offer {
 		Generation: 4,
 		Sessions:   true,
 		Count:      func() int { k.mu.Lock(); defer k.mu.Unlock(); return len(k.waiting) + len(k.restored) },
-		Listeners:  func() []Socket { return k.sockets },
+		Listeners:  k.listeners,
 		Topology:   func() ([]byte, error) { return []byte(`{"servers":["a","b"]}`), nil },
 		Drain: func(taken []bool) error {
 			k.mu.Lock()
@@ -452,4 +453,18 @@ func mustBatch(tb testing.TB, side *Taker) (batch, []session.Snapshot) {
 		tb.Fatal(err)
 	}
 	return b, list
+}
+
+// listeners copies the descriptors, as an offerer does.
+func (k *keeper) listeners() []Socket {
+	list := slices.Clone(k.sockets)
+	for i := range list {
+		own, e := netio.Dup(list[i].FD)
+		if e != 0 {
+			k.fault("copy listener: %v", e)
+			return nil
+		}
+		list[i].FD = own
+	}
+	return list
 }

@@ -108,6 +108,7 @@ func (m *Master) loaded(w *worker) {
 		old.Former = old != w
 	}
 	m.state.Failed, m.state.Hard = 0, false
+	m.writePIDFile()
 	m.opt.Report.Noticef("Loading success.")
 	m.opt.Logs.Stop()
 	if m.first {

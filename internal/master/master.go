@@ -140,8 +140,11 @@ func Run(opt Options) int {
 	for _, w := range m.state.Workers {
 		m.observe(w)
 	}
-	if !m.writePIDFile() && m.first {
-		return 1
+	if path := m.settings.PIDFile; path != "" && m.first {
+		if err := process.CheckPIDFile(path); err != nil {
+			m.noPIDFile(err)
+			return 1
+		}
 	}
 	m.api.Serve()
 	m.load()
@@ -194,18 +197,22 @@ func (m *Master) open() bool {
 	return err == nil
 }
 
-// writePIDFile writes the file once for each name that the configuration gives it.
-func (m *Master) writePIDFile() bool {
+// writePIDFile writes the file once for each name that the configuration gives it. Whoever waits for it may
+// expect that a worker serves.
+func (m *Master) writePIDFile() {
 	path := m.settings.PIDFile
 	if path == "" || path == m.state.PIDFile {
-		return true
+		return
 	}
-	if err := process.WritePIDFile(path, os.Getpid()); err != nil {
-		m.opt.Report.Alertf("[%s.main()] Cannot create pidfile %s : %v", m.opt.Name, path, err)
-		return false
+	if err := process.WritePIDFile(path, m.state.Pid); err != nil {
+		m.noPIDFile(err)
+		return
 	}
 	m.state.PIDFile = path
-	return true
+}
+
+func (m *Master) noPIDFile(err error) {
+	m.opt.Report.Alertf("[%s.main()] Cannot create pidfile %s : %v", m.opt.Name, m.settings.PIDFile, err)
 }
 
 // call makes the master's goroutine call f, and waits for that. Once the master is over nothing is called.

@@ -3,8 +3,22 @@ package process
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 )
+
+// CheckPIDFile tells whether WritePIDFile could write the file, without touching one that is there.
+func CheckPIDFile(path string) error {
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if err != nil {
+		return fmt.Errorf("create pid file: %w", err)
+	}
+	file.Close()
+	if err = os.Remove(file.Name()); err != nil {
+		return fmt.Errorf("remove test of pid file: %w", err)
+	}
+	return nil
+}
 
 // WritePIDFile replaces the file at path by one that names the given processes, one per line. It is
 // not removed at the end of the process: a successor may have written its own by then.

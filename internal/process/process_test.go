@@ -83,6 +83,9 @@ func TestWritePIDFile(t *testing.T) {
 		{[]int{1234567}, "1234567\n"},
 		{[]int{1, 22}, "1\n22\n"},
 	} {
+		if err := CheckPIDFile(path); err != nil {
+			t.Fatal(err)
+		}
 		if err := WritePIDFile(path, test.pids...); err != nil {
 			t.Fatal(err)
 		}
@@ -96,6 +99,12 @@ func TestWritePIDFile(t *testing.T) {
 	}
 	if err := WritePIDFile(filepath.Join(path, "below-a-file"), 1); err == nil {
 		t.Error("no error for an impossible path")
+	}
+	if err := CheckPIDFile(filepath.Join(path, "below-a-file")); err == nil {
+		t.Error("an impossible path passes the check")
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -7,16 +7,21 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // command is one entry of the table: the words that select it, what help shows, and the least level. One
 // without usage is for programs: no list shows it.
 type command struct {
-	words []string
-	usage string
-	help  string
-	level Level
-	run   func(s *session, args []string)
+	words   []string
+	usage   string
+	help    string
+	example string // for the manual; "" when the usage is one
+	level   Level
+	run     func(s *session, args []string)
+
+	expert, experimental bool // only in these modes
 }
 
 // commands is the table in the order that help lists it. The last three are shown with every list.
@@ -26,18 +31,21 @@ var commands []command
 func init() {
 	commands = []command{
 		{words: []string{"_getsocks"}, run: (*session).getSockets},
-		{words: []string{"echo"}, usage: "echo <text>", help: "print the text", run: (*session).echo},
-		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", run: (*session).operator},
-		{words: []string{"set", "severity-output"}, usage: "set severity-output [none|number|string]", help: "how messages show their severity", run: (*session).setSeverity},
-		{words: []string{"set", "timeout"}, usage: "set timeout cli <delay>", help: "change the time that this session may idle", run: (*session).setTimeout},
+		{words: []string{"echo"}, usage: "echo <text>", example: "echo before the deploy", help: "print the text", run: (*session).echo},
+		{words: []string{"experimental-mode"}, usage: "experimental-mode [on|off]", example: "experimental-mode on", help: "allow commands that may change", level: LevelAdmin, run: (*session).experimentalMode},
+		{words: []string{"expert-mode"}, usage: "expert-mode [on|off]", example: "expert-mode on", help: "allow commands for experts", level: LevelAdmin, run: (*session).expertMode},
+		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", level: LevelOperator, run: (*session).operator},
+		{words: []string{"set", "severity-output"}, usage: "set severity-output [none|number|string]", example: "set severity-output string", help: "how messages show their severity", run: (*session).setSeverity},
+		{words: []string{"set", "timeout"}, usage: "set timeout cli <delay>", example: "set timeout cli 5m", help: "change the time that this session may idle", run: (*session).setTimeout},
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
-		{words: []string{"show", "env"}, usage: "show env [var]", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
-		{words: []string{"show", "info"}, usage: "show info", help: "show the state of the process", run: (*session).showInfo},
+		{words: []string{"show", "env"}, usage: "show env [var]", example: "show env HOME", help: "show the environment of the process", level: LevelOperator, run: (*session).showEnv},
+		{words: []string{"show", "info"}, usage: "show info [desc|float|json|typed]*", example: "show info typed", help: "show the state of the process", run: (*session).showInfo},
+		{words: []string{"show", "startup-logs"}, usage: "show startup-logs", help: "show the messages of the start", level: LevelOperator, run: (*session).showStartupLogs},
 		{words: []string{"show", "version"}, usage: "show version", help: "show the version of the process", run: (*session).showVersion},
 		{words: []string{"user"}, usage: "user", help: "lower the level of this session to user", run: (*session).user},
-		{words: []string{"help"}, usage: "help [<command>]", help: "list the commands, or those that begin alike", run: (*session).help},
-		{words: []string{"prompt"}, usage: "prompt [help | n | i | p | timed]*", help: "toggle the interactive mode with prompt", run: (*session).prompt},
+		{words: []string{"help"}, usage: "help [<command>]", example: "help show", help: "list the commands, or those that begin alike", run: (*session).help},
+		{words: []string{"prompt"}, usage: "prompt [help | n | i | p | timed]*", example: "prompt timed p", help: "toggle the interactive mode with prompt", run: (*session).prompt},
 		{words: []string{"quit"}, usage: "quit", help: "end the session", run: (*session).quit},
 	}
 }
@@ -68,7 +76,7 @@ func (s *session) getSockets([]string) {
 	if !s.exposing || !local || s.server.opt.PassSockets == nil {
 		return
 	}
-	if _, err := s.answer.WriteTo(conn); err == nil {
+	if s.send() == nil {
 		_ = s.server.opt.PassSockets(conn) // the client counts what it got
 	}
 }
@@ -81,9 +89,30 @@ func (s *session) showLevel([]string) { s.reply(s.level.String()) }
 
 func (s *session) showVersion([]string) { s.reply(s.server.opt.Version) }
 
-func (s *session) showInfo([]string) {
+// showInfo ignores words that it does not know, as HAProxy does.
+func (s *session) showInfo(args []string) {
+	typed, json, described, decimals := false, false, false, false
+	for _, word := range args {
+		switch word {
+		case "typed":
+			typed, json = true, false
+		case "json":
+			typed, json = false, true
+		case "desc":
+			described = true
+		case "float":
+			decimals = true
+		}
+	}
 	info := s.server.opt.Info()
-	_, _ = info.WriteTo(&s.answer) // a buffer takes everything
+	switch {
+	case json:
+		info.AppendJSON(&s.answer)
+	case typed:
+		info.AppendTyped(&s.answer, described)
+	default:
+		info.AppendLines(&s.answer, decimals, described)
+	}
 }
 
 func (s *session) showSockets([]string) {
@@ -115,12 +144,34 @@ func (s *session) setSeverity(args []string) {
 	s.severity = severityOf(args[0])
 }
 
+func (s *session) expertMode(args []string) { s.mode("expert-mode", &s.expert, args) }
+
+func (s *session) experimentalMode(args []string) { s.mode("experimental-mode", &s.experimental, args) }
+
+// mode shows a mode or switches it; words that mean neither are not answered.
+func (s *session) mode(name string, on *bool, args []string) {
+	switch {
+	case len(args) == 0 && *on:
+		s.message(SeverityInfo, name+" is ON")
+	case len(args) == 0:
+		s.message(SeverityInfo, name+" is OFF")
+	case args[0] == "on":
+		*on = true
+	case args[0] == "off":
+		*on = false
+	}
+}
+
 func (s *session) setTimeout(args []string) {
 	if len(args) == 0 || args[0] != "cli" {
 		s.fail("'set timeout' only supports 'cli'.")
 		return
 	}
-	timeout, ok := seconds(args[1:])
+	if len(args) == 1 {
+		s.fail("Expects an integer value.")
+		return
+	}
+	timeout, ok := Delay(args[1], time.Second)
 	if !ok {
 		s.fail("Invalid timeout value.")
 		return
@@ -128,16 +179,13 @@ func (s *session) setTimeout(args []string) {
 	s.timeout = timeout
 }
 
-// seconds reads a delay whose unit is the second when it has none.
-func seconds(args []string) (time.Duration, bool) {
-	if len(args) == 0 {
-		return 0, false
-	}
-	digits := strings.TrimRight(args[0], "usmhd")
+// Delay reads a delay such as 5s, with the usual unit for one that names none. It is more than nothing and at most 2^31-1 ms.
+func Delay(text string, usual time.Duration) (time.Duration, bool) {
+	digits := strings.TrimRight(text, "usmhd")
 	unit, known := map[string]time.Duration{
-		"us": time.Microsecond, "ms": time.Millisecond, "s": time.Second, "": time.Second,
+		"us": time.Microsecond, "ms": time.Millisecond, "s": time.Second, "": usual,
 		"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
-	}[args[0][len(digits):]]
+	}[text[len(digits):]]
 	count, err := strconv.ParseUint(digits, 10, 31)
 	const longest = uint64(1<<31-1) * uint64(time.Millisecond)
 	if err != nil || !known || count == 0 || count > longest/uint64(unit) {
@@ -185,12 +233,26 @@ const closest = 5
 func (s *session) unknown(words []string) {
 	near := s.nearest(words)
 	if len(near) == 0 {
-		s.reply(fmt.Sprintf("Unknown command: '%s'. Please enter one of the following commands only:", words[0]))
+		s.reply(fmt.Sprintf("Unknown command: '%s'. Please enter one of the following commands only:", printable(words[0])))
 		s.list(func(*command) bool { return true })
 		return
 	}
-	s.reply(fmt.Sprintf("Unknown command: '%s', but maybe one of the following ones is a better match:", words[0]))
+	s.reply(fmt.Sprintf("Unknown command: '%s', but maybe one of the following ones is a better match:", printable(words[0])))
 	s.list(func(c *command) bool { return slices.Contains(near, c) })
+}
+
+// printable is a word as a terminal can show it, or its beginning.
+func printable(word string) string {
+	const most = 64
+	if len(word) > most {
+		word = word[:most] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, word)
 }
 
 // nearest are the commands that begin with much the same word, those first whose words differ least.

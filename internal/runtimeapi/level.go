@@ -1,5 +1,7 @@
 package runtimeapi
 
+import "fmt"
+
 // Level is what a session may do: each level includes the ones before.
 type Level uint8
 
@@ -48,13 +50,25 @@ func severityOf(name string) severityForm {
 	return severityNone
 }
 
-// failure puts the severity of an error before its text.
-func (f severityForm) failure(text string) string {
+// Severity is how serious a message is, in the numbers of syslog.
+type Severity uint8
+
+// The severities that answers have.
+const (
+	SeverityErr     Severity = 3
+	SeverityWarning Severity = 4
+	SeverityNotice  Severity = 5
+	SeverityInfo    Severity = 6
+)
+
+// prefix is what stands before a message.
+func (f severityForm) prefix(severity Severity) string {
 	switch f {
 	case severityNumber:
-		return "[3]: " + text
+		return fmt.Sprintf("[%d]: ", severity)
 	case severityString:
-		return "[err]: " + text
+		name := map[Severity]string{SeverityErr: "err", SeverityWarning: "warning", SeverityNotice: "notice", SeverityInfo: "info"}[severity]
+		return fmt.Sprintf("[%s]: ", name)
 	}
-	return text
+	return ""
 }

@@ -49,7 +49,7 @@ func init() {
 		{words: []string{"@master"}, usage: "@master", help: "send a command to the master"},
 		{words: []string{"echo"}, usage: "echo <text>", help: "print the text", run: (*session).echo},
 		{words: []string{"hard-reload"}, usage: "hard-reload", help: "start a new worker and terminate the old ones", level: LevelOperator, run: func(s *session, _ []string) { s.reload(true) }},
-		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", run: (*session).operator},
+		{words: []string{"operator"}, usage: "operator", help: "lower the level of this session to operator", level: LevelOperator, run: (*session).operator},
 		{words: []string{"reload"}, usage: "reload", help: "start a new worker and let the old one finish", level: LevelOperator, run: func(s *session, _ []string) { s.reload(false) }},
 		{words: []string{"show", "cli", "level"}, usage: "show cli level", help: "show the level of this session", run: (*session).showLevel},
 		{words: []string{"show", "cli", "sockets"}, usage: "show cli sockets", help: "list the sockets that take commands", run: (*session).showSockets},
@@ -140,9 +140,7 @@ func (s *session) connect(pid int) net.Conn {
 		s.fail("Can't connect to the target CLI!")
 		return nil
 	}
-	if _, err = s.answer.WriteTo(s.conn); err != nil {
-		s.over = true
-	}
+	_ = s.send() // who is gone ends the session
 	return conn
 }
 
@@ -153,7 +151,7 @@ func (s *session) forward(pid int, text string) (answered bool) {
 		return false
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, text+"\n"); err != nil {
+	if err := s.payload.sendTo(conn, text); err != nil {
 		s.fail("Can't connect to the target CLI!")
 		return false
 	}
@@ -174,7 +172,7 @@ func (s *session) attach(pid int, text string) {
 	if text == "" {
 		text = "prompt i"
 	}
-	if _, err := io.WriteString(conn, text+"\n"); err != nil {
+	if err := s.payload.sendTo(conn, text); err != nil {
 		s.over = true
 		return
 	}
@@ -198,8 +196,7 @@ func (s *session) attach(pid int, text string) {
 }
 
 func (s *session) reload(hard bool) {
-	if _, err := s.answer.WriteTo(s.conn); err != nil {
-		s.over = true
+	if s.send() != nil {
 		return
 	}
 	client, err := copyDescriptor(s.conn)
@@ -216,7 +213,14 @@ func (s *session) reload(hard bool) {
 }
 
 func (s *session) showStartupLogs([]string) {
-	if logs := s.server.opt.Master.StartupLogs(); logs != "" {
+	source := s.server.opt.StartupLogs
+	if master := s.server.opt.Master; master != nil {
+		source = master.StartupLogs
+	}
+	if source == nil {
+		return
+	}
+	if logs := source(); logs != "" {
 		s.reply(logs)
 	}
 }

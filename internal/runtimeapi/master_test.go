@@ -1,6 +1,7 @@
 package runtimeapi
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -194,7 +195,7 @@ func FuzzMasterLine(f *testing.F) {
 	own, theirs := mustPair(f)
 	f.Cleanup(func() { own.Close(); theirs.Close() })
 	f.Fuzz(func(t *testing.T, line string) {
-		s := &session{server: server, level: LevelOperator, conn: own, interactive: true}
+		s := &session{server: server, level: LevelOperator, conn: own, in: bufio.NewReader(strings.NewReader("")), interactive: true}
 		s.obeyLine(line)
 		if s.level > LevelOperator || s.target != 0 && s.target != 50 && s.target != 49 {
 			t.Errorf("%q: level %v, target %d", line, s.level, s.target)

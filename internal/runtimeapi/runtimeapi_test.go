@@ -109,12 +109,12 @@ func TestProtocol(t *testing.T) {
 		{"prompt\nprompt\nshow version\n", "\n> \n"},
 		{"prompt x\n", "Unknown prompt mode, 'prompt help' lists them.\n\n"},
 		{"prompt timed p\n", "\n[0:00:00:00]> "},
-		{"show cli level;operator;show cli level;user;show cli level;operator;show cli level\n", "admin\n\n\noperator\n\n\nuser\n\n\nuser\n\n"},
+		{"show cli level;operator;show cli level;user;show cli level;operator;show cli level\n", "admin\n\n\noperator\n\n\nuser\n\nPermission denied\n\nuser\n\n"},
 		{"user;show env\n", "\nPermission denied\n\n"},
 		{"show env\n", "HOME=/root\nEMPTY=\n\n"},
 		{"show env HOME;show env HOM\n", "HOME=/root\n\nVariable not found\n\n"},
 		{"set timeout cli 5\n", "\n"},
-		{"set timeout cli 5m;set timeout cli 100ms;set timeout cli\n", "\n\nInvalid timeout value.\n\n"},
+		{"set timeout cli 5m;set timeout cli 100ms;set timeout cli\n", "\n\nExpects an integer value.\n\n"},
 		{"set timeout cli 0\n", "Invalid timeout value.\n\n"},
 		{"set timeout cli 99999999999\n", "Invalid timeout value.\n\n"},
 		{"set timeout cli 2000000000d\n", "Invalid timeout value.\n\n"},
@@ -130,7 +130,7 @@ func TestProtocol(t *testing.T) {
 			"  show cli level                          : show the level of this session\n" +
 			"  show cli sockets                        : list the sockets that take commands\n" +
 			"  show env [var]                          : show the environment of the process\n" +
-			"  show info                               : show the state of the process\n" +
+			"  show info [desc|float|json|typed]*      : show the state of the process\n" +
 			"  show version                            : show the version of the process\n" + generalHelp},
 		{"eco x\n", "Unknown command: 'eco', but maybe one of the following ones is a better match:\n" +
 			"  echo <text>                             : print the text\n" + generalHelp},
@@ -162,7 +162,7 @@ func TestLowLevelHidesCommands(t *testing.T) {
 	if got := mustAsk(t, mustDial(t, s), "help\n"); strings.Contains(got, "show env") {
 		t.Errorf("a user is shown %q", got)
 	}
-	if diff := cmp.Diff("\nuser\n\n", mustAsk(t, mustDial(t, s), "operator;show cli level\n")); diff != "" {
+	if diff := cmp.Diff("Permission denied\n\nuser\n\n", mustAsk(t, mustDial(t, s), "operator;show cli level\n")); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -357,38 +357,53 @@ func TestSplitLine(t *testing.T) {
 	}
 }
 
+// script is a client that has sent all it will send.
+type script struct {
+	net.Conn
+	in  strings.Reader
+	out bytes.Buffer
+}
+
+func (c *script) Read(p []byte) (int, error)       { return c.in.Read(p) }
+func (c *script) Write(p []byte) (int, error)      { return c.out.Write(p) }
+func (c *script) SetReadDeadline(time.Time) error  { return nil }
+func (c *script) SetWriteDeadline(time.Time) error { return nil }
+func (c *script) Close() error                     { return nil }
+
 func FuzzCommandLine(f *testing.F) {
 	for _, seed := range []string{
 		"", "show info", "show version;show cli level", "a\\", "\\;", "prompt timed p;;", "help show", "set timeout cli 1d",
 		"user;show env HOME", "quit;x", "\x00\x01\xff;\\\x00", strings.Repeat("x ", 200), strings.Repeat(";", 100),
+		"prompt\nshow version <<\na\n\nshow version", "prompt i\nthing <<E\n\nE\nthing <<", "thing <<" + strings.Repeat("x", 70), "thing <<\n" + strings.Repeat("x", 20000),
+		"expert-mode on;experimental-mode", "prompt\nthing <<\n" + strings.Repeat("xxxxxxxx\n", 16000),
 	} {
 		f.Add(seed)
 	}
-	server := &Server{table: commands, opt: testOptions, started: time.Now()}
-	f.Fuzz(func(t *testing.T, line string) {
+	opt := testOptions
+	opt.LineLimit = defaultLineLimit
+	opt.Commands = []Command{{Words: []string{"thing"}, Usage: "thing", Run: func(r *Request) { r.Reply("%d", len(r.Payload)) }}}
+	server := &Server{table: withOthers(commands, opt.Commands), opt: opt, started: time.Now()}
+	f.Fuzz(func(t *testing.T, text string) {
+		client := &script{in: *strings.NewReader(text + "\n")}
 		s := &session{server: server, level: LevelOperator, timeout: time.Second}
-		s.obeyLine(line)
+		s.talk(client)
 		if s.level > LevelOperator {
-			t.Errorf("%q raised the level", line)
+			t.Errorf("%q raised the level", text)
 		}
 		if s.timeout <= 0 {
-			t.Errorf("%q made the timeout %v", line, s.timeout)
+			t.Errorf("%q made the timeout %v", text, s.timeout)
 		}
-		answer := s.answer.Bytes()
-		switch {
-		case len(answer) == 0:
-			if !s.over {
-				t.Errorf("%q is not answered", line)
+		answer := client.out.String()
+		switch last := answer[max(len(answer)-2, 0):]; {
+		case answer == "":
+			if !s.over && !strings.Contains(text, payloadMark) {
+				t.Errorf("%q is not answered", text)
 			}
-		case s.prompted:
-			if !bytes.HasSuffix(answer, []byte("\n> ")) && !s.over && !s.timed {
-				t.Errorf("%q is answered %q", line, answer)
-			}
-		case answer[len(answer)-1] != '\n':
-			t.Errorf("%q is answered %q", line, answer)
+		case !strings.HasSuffix(last, "\n") && last != "> " && last != "+ ":
+			t.Errorf("%q is answered %q", text, answer)
 		}
-		if most := 4096 + 4096*(strings.Count(line, ";")+1) + len(line); len(answer) > most {
-			t.Errorf("%d bytes are answered with %d", len(line), len(answer))
+		if most := 4096 + 4096*(strings.Count(text, ";")+strings.Count(text, "\n")+1) + len(text); len(answer) > most {
+			t.Errorf("%d bytes are answered with %d", len(text), len(answer))
 		}
 	})
 }

@@ -20,6 +20,8 @@ type Options struct {
 	MaxConn   int               // sessions at once; 0: 10
 	LineLimit int               // bytes of one line; 0: 16384
 	Commands  []Command         // besides those that the server has itself
+	// StartupLogs are the messages of the start of the process. Nil: there were none.
+	StartupLogs func() string
 
 	// PassSockets hands the listening sockets of the process to the client of a socket that exposes them. The
 	// connection stays the server's. Nil: there are none.

@@ -20,6 +20,9 @@ type session struct {
 	severity severityForm
 	timeout  time.Duration
 
+	expert       bool // commands for experts are allowed
+	experimental bool // and those that may change
+
 	interactive bool // more than one line
 	prompted    bool
 	timed       bool
@@ -30,8 +33,14 @@ type session struct {
 	conn net.Conn
 	in   *bufio.Reader
 
-	answer bytes.Buffer // of the command being obeyed
+	answer  bytes.Buffer // of the command being obeyed, what was not sent yet
+	gone    error        // the client takes nothing more: why
+	payload payload      // of the command being obeyed
 }
+
+// sendAt is how much of an answer waits in memory. More is sent at once, so that a long answer costs no more memory than a
+// short one, and is made as fast as the client takes it.
+const sendAt = 64 << 10
 
 // lingering bounds the wait for a client that does not close after its answer.
 const lingering = time.Second
@@ -41,10 +50,7 @@ func (s *session) talk(conn net.Conn) {
 	defer conn.Close()
 	s.conn, s.in = conn, bufio.NewReaderSize(conn, s.server.opt.LineLimit)
 	for !s.over {
-		if s.timeout > 0 && conn.SetDeadline(time.Now().Add(s.timeout)) != nil {
-			return
-		}
-		line, err := s.in.ReadSlice('\n')
+		line, err := s.readLine()
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			s.fail("The command line is too big for the buffer size. Please change tune.bufsize in the configuration to use a bigger command.")
@@ -53,9 +59,9 @@ func (s *session) talk(conn net.Conn) {
 		case err != nil:
 			return // what has no line feed is no command
 		default:
-			s.obeyLine(string(line[:len(line)-1]))
+			s.obeyLine(line)
 		}
-		if _, err = s.answer.WriteTo(conn); err != nil {
+		if s.send() != nil {
 			return
 		}
 		if !s.interactive {
@@ -67,6 +73,54 @@ func (s *session) talk(conn net.Conn) {
 	}
 }
 
+// readLine returns the next line without its end. All of it must come before the timeout: who sends slowly does not hold
+// a session for longer than who sends nothing.
+func (s *session) readLine() (string, error) {
+	if s.timeout > 0 {
+		if err := s.conn.SetReadDeadline(time.Now().Add(s.timeout)); err != nil {
+			return "", err
+		}
+	}
+	line, err := s.in.ReadSlice('\n')
+	if err != nil {
+		return "", err
+	}
+	return string(line[:len(line)-1]), nil
+}
+
+// send hands out what is there of the answer. After an error nothing more is sent.
+func (s *session) send() error {
+	if s.conn == nil || s.gone != nil {
+		s.answer.Reset()
+		return s.gone
+	}
+	if s.timeout > 0 {
+		s.gone = s.conn.SetWriteDeadline(time.Now().Add(s.timeout))
+	}
+	if s.gone == nil {
+		_, s.gone = s.answer.WriteTo(s.conn)
+	}
+	if s.gone != nil {
+		s.answer.Reset()
+		s.over = true
+	}
+	return s.gone
+}
+
+// write adds to the answer. The error says that the client is gone, and that what follows is in vain.
+func (s *session) write(p []byte) (int, error) {
+	if s.gone != nil {
+		return 0, s.gone
+	}
+	s.answer.Write(p)
+	if s.answer.Len() >= sendAt && s.conn != nil {
+		if err := s.send(); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
 // leave closes in a way that the answer outlives: a socket that is closed over unread input resets.
 func leave(conn net.Conn) {
 	half, ok := conn.(interface{ CloseWrite() error })
@@ -76,9 +130,23 @@ func leave(conn net.Conn) {
 	_, _ = io.CopyN(io.Discard, conn, 1<<20)
 }
 
-// obeyLine leaves the answers to all commands of a line in s.answer.
+// obeyLine answers all commands of a line. A payload is for the last of them; all wait for its end.
 func (s *session) obeyLine(line string) {
-	for _, text := range splitLine(line) {
+	commands := splitLine(line)
+	last := len(commands) - 1
+	var read payload
+	if command, mark, ok := cutMark(commands[last]); ok {
+		var err error
+		if read, err = s.readPayload(mark); err != nil {
+			s.refuse(err)
+			return
+		}
+		commands[last] = command
+	}
+	for i, text := range commands {
+		if i == last {
+			s.payload = read
+		}
 		answered := false
 		if s.server.opt.Master != nil {
 			answered = s.direct(text)
@@ -86,14 +154,15 @@ func (s *session) obeyLine(line string) {
 			s.obey(splitWords(text))
 		}
 		if s.over {
-			return
+			break
 		}
 		if !answered {
 			// An empty line ends every answer; in interactive mode the prompt is on the line behind it.
 			s.answer.WriteByte('\n')
 		}
 	}
-	if s.prompted {
+	s.payload = payload{}
+	if s.prompted && !s.over {
 		s.ask()
 	}
 }
@@ -124,6 +193,10 @@ func (s *session) obey(words []string) {
 		s.unknown(words)
 	case c.level > s.level:
 		s.fail("Permission denied")
+	case c.expert && !s.expert:
+		s.fail("This command is restricted to expert mode only.")
+	case c.experimental && !s.experimental:
+		s.fail("This command is restricted to experimental mode only.")
 	default:
 		c.run(s, args)
 	}
@@ -131,11 +204,16 @@ func (s *session) obey(words []string) {
 
 // reply adds lines to the answer.
 func (s *session) reply(text string) {
-	s.answer.WriteString(text)
 	if !strings.HasSuffix(text, "\n") {
-		s.answer.WriteByte('\n')
+		text += "\n"
 	}
+	_, _ = s.write([]byte(text)) // who is gone gets nothing
 }
 
 // fail adds an error to the answer.
-func (s *session) fail(text string) { s.reply(s.severity.failure(text)) }
+func (s *session) fail(text string) { s.message(SeverityErr, text) }
+
+// message adds a line with its severity, if the client wants to see that.
+func (s *session) message(severity Severity, text string) {
+	s.reply(s.severity.prefix(severity) + text)
+}

@@ -112,9 +112,8 @@ func (t *Table) complain(p *Proxy, e netio.Errno) {
 func (t *Table) open(p *Proxy, l *Listener, fd int) {
 	id, s := t.alloc()
 	t.live.Add(1)
-	t.CumConns.Add(1)
-	p.CumConns.Add(1)
 	now := t.Clock.MonoNs()
+	t.begun(p, l, now)
 	t.ConnRate.count(now)
 	p.SessRate.count(now)
 
@@ -132,6 +131,9 @@ func (t *Table) open(p *Proxy, l *Listener, fd int) {
 	if p.Independent {
 		s.flags |= independent
 	}
+	if p.ContStats {
+		s.flags |= continuous
+	}
 
 	if p.Logger != nil && p.Format == nil {
 		t.logAccept(p, s)
@@ -141,11 +143,10 @@ func (t *Table) open(p *Proxy, l *Listener, fd int) {
 		s.be = int16(p.DefaultBackend)
 		s.flow[server].mode = be.SpliceDown
 		s.flags |= beCounted
-		be.BeConns.Add(1)
+		be.enters(now)
 		if be.IndependentServer {
 			s.flags |= independentServer
 		}
-		be.CumBeConns.Add(1)
 	}
 	// The connection to the server starts first: while its handshake travels, the client is registered.
 	if !t.assign(id, s) {

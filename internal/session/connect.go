@@ -48,6 +48,7 @@ func (t *Table) granted(be *Proxy, s *Session, srv, tried int32) {
 		}
 	}
 	s.srv = srv
+	be.Servers[srv].Assigned.Note(t.Clock.MonoNs(), be.Backend.Server(int(srv)).CumSessions())
 	if s.queueMs < 0 {
 		s.queueMs = t.sinceAccept(s)
 	}
@@ -146,6 +147,7 @@ func (t *Table) dial(id uint32, s *Session) bool {
 		s.flags |= noResource
 		return t.connectFailed(id, s)
 	}
+	t.attempted(be, s.srv)
 	s.deadline = t.after(be.ConnectMs)
 	t.arm(id, s)
 	return true
@@ -207,6 +209,7 @@ func (t *Table) established(id uint32, s *Session, events uint32) {
 	p := t.Proxies[s.fe]
 	s.state = stateRelay
 	s.connectMs = t.sinceAccept(s)
+	t.Proxies[s.be].Backend.Connected(s.srv)
 	now := t.Clock.Now()
 	sv := &s.side[server]
 	sv.flags = writable | watched
@@ -234,6 +237,9 @@ func (t *Table) established(id uint32, s *Session, events uint32) {
 func (t *Table) connectFailed(id uint32, s *Session) bool {
 	be := t.Proxies[s.be]
 	t.closeServer(s)
+	if s.flags&noResource == 0 {
+		be.Backend.ConnectFailed(s.srv)
+	}
 	if s.flags&clientFin != 0 {
 		s.fail('C')
 		t.end(id, s)

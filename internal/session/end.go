@@ -24,6 +24,7 @@ func (t *Table) end(id uint32, s *Session) {
 			be.BeConns.Add(-1)
 		}
 	}
+	t.countEnd(s)
 	if s.flags&logged == 0 {
 		t.log(s, false)
 	}

@@ -161,7 +161,12 @@ func (t *Table) KillAll() {
 // Close ends what is left without a word, for a process that leaves, and closes the pipes.
 func (t *Table) Close() {
 	for id := range t.slots.Cap() {
-		if s := t.slots.At(id); s.state != stateFree {
+		s := t.slots.At(id)
+		switch s.state {
+		case stateFree:
+		case stateLeaving:
+			t.Release(Leaving{id, t.slots.Gen(id)})
+		default:
 			s.flags |= logged
 			t.end(id, s)
 		}

@@ -211,6 +211,7 @@ func (t *Table) Adopt(sn *Snapshot, at Place) {
 		{sn.ResetSides, resetSides},
 		{p.Independent, independent},
 		{be.IndependentServer, independentServer},
+		{p.ContStats, continuous},
 	} {
 		if f.when {
 			s.flags |= f.flag
@@ -222,13 +223,14 @@ func (t *Table) Adopt(sn *Snapshot, at Place) {
 	if l := t.listener(s); l.Limit != nil {
 		l.Limit.force()
 	}
-	be.BeConns.Add(1)
+	be.joins()
 	be.Backend.Adopt(at.Server)
 
 	t.adoptSide(&s.side[client], &sn.Client)
 	t.adoptSide(&s.side[server], &sn.Far)
 	t.adoptFlow(&s.flow[client], &sn.Up, p.SpliceUp)
 	t.adoptFlow(&s.flow[server], &sn.Down, be.SpliceDown)
+	s.counted = [2]uint64{sn.Up.Bytes, sn.Down.Bytes} // by the former owner
 	t.serve(id, s)
 }
 
@@ -259,7 +261,9 @@ func (t *Table) boundTo(sn *Snapshot, fe int) uint32 {
 		addr.Family = netio.FamilyUnix
 	}
 	wildcard := sn.Bound.IsValid() && sn.Bound.Addr().IsUnspecified()
-	t.formerListeners = append(t.formerListeners, &Listener{FD: -1, Proxy: fe, ID: sn.Listener, Addr: addr, Wildcard: wildcard})
+	t.formerListeners = append(t.formerListeners, &Listener{
+		FD: -1, Proxy: fe, ID: sn.Listener, Addr: addr, Wildcard: wildcard, Traffic: new(Traffic),
+	})
 	return uint32(len(t.formerListeners)-1) | formerListener
 }
 

@@ -232,3 +232,23 @@ func TestAdoptLargerBuffer(t *testing.T) {
 }
 
 func sameAddr(a, b netip.AddrPort) bool { return a == b }
+
+// A process that leaves while sessions may have another owner closes its copies, and nothing more.
+func TestCloseWhileLeaving(t *testing.T) {
+	r := mustRig(t, rigOptions{configure: func(p *Proxy) { p.NoLinger, p.NoLingerServer = true, true }})
+	c, s := r.pair()
+	batch, _, _ := r.table.Freeze(nil, 1)
+	other := r.sent(batch[0])
+	r.table.Close()
+	r.quiet()
+	for _, p := range []*peer{c, s} {
+		if p.drain(all); p.eof || p.reset {
+			t.Error("a peer noticed")
+		}
+	}
+	for _, fd := range other.Descriptors() {
+		if *fd >= 0 {
+			netio.Close(*fd)
+		}
+	}
+}

@@ -9,6 +9,7 @@ type Limit struct {
 	cur     atomic.Int64
 	max     atomic.Int64 // 0: no limit
 	waiting atomic.Bool
+	most    atomic.Int64 // the largest cur
 	_       [cacheLine]byte
 }
 
@@ -21,6 +22,12 @@ func (l *Limit) Max() int { return int(l.max.Load()) }
 // Current is the number taken.
 func (l *Limit) Current() int { return int(l.cur.Load()) }
 
+// Most is the largest Current since the start or since it was cleared.
+func (l *Limit) Most() int { return int(l.most.Load()) }
+
+// ClearMost forgets the largest Current.
+func (l *Limit) ClearMost() { l.most.Store(0) }
+
 // take reserves one; false when the limit is reached.
 func (l *Limit) take() bool {
 	n := l.cur.Add(1)
@@ -31,8 +38,22 @@ func (l *Limit) take() bool {
 	return true
 }
 
+// raise notes how many are taken, once what was taken is in use.
+func (l *Limit) raise() {
+	n := l.cur.Load()
+	for {
+		most := l.most.Load()
+		if n <= most || l.most.CompareAndSwap(most, n) {
+			return
+		}
+	}
+}
+
 // force reserves one whatever the limit says: the connection exists.
-func (l *Limit) force() { l.cur.Add(1) }
+func (l *Limit) force() {
+	l.cur.Add(1)
+	l.raise()
+}
 
 // wait asks to be told of the next release. It reports whether the limit is still reached; if
 // not, the caller can go on at once: a release that came before the wish tells nobody.

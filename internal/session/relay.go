@@ -32,6 +32,9 @@ func (t *Table) relay(id uint32, s *Session) {
 	if t.pump(s, server) {
 		again = true
 	}
+	if s.flags&continuous != 0 {
+		t.countBytes(s)
+	}
 	if s.flow[client].done && s.flow[server].done {
 		t.end(id, s)
 		return

@@ -95,6 +95,7 @@ const (
 	noResource                           // the last attempt failed for want of ports, descriptors or memory
 	independent                          // option independent-streams on the client side
 	independentServer                    // and on the server side; the bit next to it
+	continuous                           // option contstats
 	stays                                // it came back from a handover
 )
 
@@ -104,7 +105,8 @@ type Session struct {
 	side [2]side
 	flow [2]flow
 
-	number       uint64 // of the session in the process
+	counted      [2]uint64 // of the bytes of both directions, see countBytes
+	number       uint64    // of the session in the process
 	acceptWallNs int64
 	acceptNs     int64 // monotonic
 

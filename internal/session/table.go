@@ -19,8 +19,7 @@ type Proxy struct {
 	// Frontend side.
 	Conns          Limit
 	SessRate       Rate // rate-limit sessions
-	CumConns       atomic.Uint64
-	DefaultBackend int // index in Shared.Proxies, -1: none
+	DefaultBackend int  // index in Shared.Proxies, -1: none
 	ClientMs       uint32
 	ClientFinMs    uint32
 	NoLinger       bool
@@ -33,7 +32,8 @@ type Proxy struct {
 	LogASAP        bool
 	LogSepErrors   bool
 	SDFormat       *logging.Format // structured data for RFC 5424 targets; nil: none
-	Lines          atomic.Uint64   // log lines written
+	ContStats      bool            // bytes are counted as they move, not when the session ends
+	Front          []*Traffic      // by worker
 
 	// Backend side.
 	Backend            *backend.Backend
@@ -50,8 +50,19 @@ type Proxy struct {
 	NoLingerServer     bool
 	IndependentServer  bool // writes do not refresh the timeout of the server side
 	SpliceDown         uint8
-	BeConns            atomic.Int64
-	CumBeConns         atomic.Uint64
+	Back               []*Traffic // by worker
+
+	_           [cacheLine]byte // what follows is written by every worker
+	CumConns    atomic.Uint64
+	Accepted    sched.Frequency // of CumConns
+	Lines       atomic.Uint64   // log lines written
+	BeConns     atomic.Int64
+	mostBeConns atomic.Int64
+	CumBeConns  atomic.Uint64
+	Entered     sched.Frequency // of CumBeConns
+	ClearedFE   atomic.Uint64   // CumConns when the counters were cleared
+	ClearedBE   atomic.Uint64   // CumBeConns then
+	_           [cacheLine]byte
 }
 
 // Server is what a session must know to connect to one server.
@@ -65,6 +76,10 @@ type Server struct {
 	SourceHigh uint16
 	SourceNext atomic.Uint32
 	Interface  string
+
+	Traffic  []*Traffic      // by worker
+	Cleared  atomic.Uint64   // slots taken when the counters were cleared
+	Assigned sched.Frequency // of the slots taken
 
 	destination atomic.Pointer[Destination]
 }
@@ -94,6 +109,7 @@ func (s *Server) SetDestination(d Destination) { s.destination.Store(&d) }
 // AddListener gives a listener to the table.
 func (t *Table) AddListener(l *Listener) {
 	l.Index = len(t.Listeners)
+	l.Traffic = new(Traffic)
 	t.Listeners = append(t.Listeners, l)
 }
 
@@ -122,6 +138,7 @@ type Listener struct {
 	Wildcard bool       // each connection has an address of its own
 	Limit    *Limit     // maxconn of the bind line; nil: none
 	Shared   bool       // other workers watch the same socket
+	Traffic  *Traffic   // nil before AddListener
 
 	budget int    // connections to accept at a report, see Accept
 	round  uint32 // of the last report
@@ -133,6 +150,7 @@ type Shared struct {
 	Conns      Limit // global maxconn
 	ConnRate   Rate  // the lower of maxconnrate and maxsessrate
 	CumConns   atomic.Uint64
+	Accepted   sched.Frequency // of CumConns
 	CumReq     atomic.Uint64
 	MaxReached atomic.Uint64
 
@@ -203,6 +221,9 @@ func NewTable(sh *Shared, worker uint16, ep *netio.Epoll, clock *sched.Clock) *T
 		scratch: &logging.Scratch{},
 		line:    make([]byte, 0, 4096),
 		rng:     uint64(clock.MonoNs())*2862933555777941757 + uint64(worker) + 1,
+	}
+	for _, p := range sh.Proxies {
+		p.count(int(worker))
 	}
 	t.record.Pid, t.record.Hostname = sh.Pid, sh.Hostname
 	return t

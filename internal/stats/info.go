@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strconv"
@@ -150,29 +151,71 @@ func (i *Info) fields(now time.Time) []field {
 
 // WriteTo writes one "name: value" line for each field, as of now.
 func (i *Info) WriteTo(w io.Writer) (int64, error) {
-	var text []byte
-	for _, f := range i.fields(time.Now()) {
-		text = append(text, f.name...)
-		text = append(text, ": "...)
-		switch v := f.value.(type) {
-		case string:
-			text = append(text, v...)
-		case bool:
-			text = append(text, '0')
-			if v {
-				text[len(text)-1] = '1'
+	var out bytes.Buffer
+	i.AppendLines(&out, false, false)
+	return out.WriteTo(w)
+}
+
+// AppendLines appends one "name: value" line for each field, as of now; with decimals where the value has
+// some, and with a description of each when asked for.
+func (i *Info) AppendLines(out *bytes.Buffer, decimals, described bool) {
+	now := time.Now()
+	for _, f := range i.fields(now) {
+		value := f.String()
+		if decimals {
+			switch f.name {
+			case "Uptime_sec":
+				value = fmt.Sprintf("%.6f", max(now.Sub(i.Started), 0).Seconds())
+			case "Start_time_sec":
+				value = fmt.Sprintf("%.6f", float64(i.Started.UnixMicro())/1e6)
 			}
-		case int:
-			text = strconv.AppendInt(text, int64(v), 10)
-		case int64:
-			text = strconv.AppendInt(text, v, 10)
-		case uint64:
-			text = strconv.AppendUint(text, v, 10)
 		}
-		text = append(text, '\n')
+		out.WriteString(f.name + ": " + value)
+		describe(out, infoFields[f.name].help, described)
+		out.WriteByte('\n')
 	}
-	n, err := w.Write(text)
-	return int64(n), err
+}
+
+// AppendTyped appends one line for each field, with its type.
+func (i *Info) AppendTyped(out *bytes.Buffer, described bool) {
+	for _, f := range i.fields(time.Now()) {
+		about := infoFields[f.name]
+		out.WriteString(strconv.Itoa(about.pos) + ".")
+		typed(out, f.name, about.tags, about.kind.String(), f.String())
+		describe(out, about.help, described)
+		out.WriteByte('\n')
+	}
+}
+
+// AppendJSON appends an array with an object for each field.
+func (i *Info) AppendJSON(out *bytes.Buffer) {
+	for n, f := range i.fields(time.Now()) {
+		about := infoFields[f.name]
+		if n == 0 {
+			out.WriteString("[{")
+		} else {
+			out.WriteString(",{")
+		}
+		jsonValue(out, about.pos, f.name, about.tags, about.kind.String(), f.String())
+	}
+	out.WriteString("]\n")
+}
+
+func (f *field) String() string {
+	switch v := f.value.(type) {
+	case bool:
+		if v {
+			return "1"
+		}
+		return "0"
+	case int:
+		return strconv.FormatInt(int64(v), 10)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case uint64:
+		return strconv.FormatUint(v, 10)
+	}
+	return f.value.(string)
 }
 
 // uptime shows a duration as days, hours, minutes and seconds.

@@ -2,6 +2,7 @@ package testutil
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"regexp"
@@ -95,10 +96,10 @@ func (p *Process) end() {
 	}
 }
 
-// Signal sends sig to the process.
+// Signal sends sig to the process. One that has ended by itself need not be killed.
 func (p *Process) Signal(tb testing.TB, sig os.Signal) {
 	tb.Helper()
-	if err := p.handle.Signal(sig); err != nil {
+	if err := p.handle.Signal(sig); err != nil && (sig != os.Kill || !errors.Is(err, os.ErrProcessDone)) {
 		tb.Fatalf("signal %v to %s: %v", sig, p.name, err)
 	}
 }

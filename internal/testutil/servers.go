@@ -86,7 +86,7 @@ func accepts(network, addr string) bool {
 // once it answers. It runs as nobody, since it refuses to run as root.
 func StartPostgres(tb testing.TB) (addr string, log *Output) {
 	tb.Helper()
-	daemon, install := Need(tb, "postgres"), Need(tb, "initdb")
+	daemon, install := PostgresProgram(tb, "postgres"), PostgresProgram(tb, "initdb")
 	NeedRoot(tb)
 	const nobody = 65534
 	as := func(cmd *exec.Cmd) *exec.Cmd {

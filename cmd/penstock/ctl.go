@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+)
+
+// socketVariable names the stats socket when no flag does.
+const socketVariable = "PENSTOCK_SOCKET"
+
+// ctlCommand talks to a stats socket: one command from the arguments, or many from a person or a script.
+func ctlCommand(env *environment) *cli.Command {
+	return &cli.Command{
+		Name:      commandCtl,
+		Usage:     "give commands to a running balancer",
+		ArgsUsage: "[COMMAND]...",
+		Description: "Without a command they are read from standard input, with history and completion on a terminal. A last\n" +
+			"word << takes standard input as the command's payload. The exit code is 1 when a command was refused.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagSocket, Aliases: []string{"s"}, Usage: "the stats socket: a `PATH` or host:port", DefaultText: "$" + socketVariable},
+			toggle(flagJSON, "write answers as JSON"),
+		},
+		OnUsageError: wrongUsage,
+		Action: func(c *cli.Context) error {
+			address := c.String(flagSocket)
+			if address == "" {
+				address, _ = env.lookup(socketVariable)
+			}
+			if address == "" {
+				return &usageError{Detail: "no socket given: --socket PATH, or " + socketVariable, Command: commandCtl}
+			}
+			k := &ctl{env: env, address: address, json: c.Bool(flagJSON)}
+			if c.NArg() > 0 {
+				return k.once(strings.Join(c.Args().Slice(), " "))
+			}
+			return k.converse()
+		},
+	}
+}
+
+// ctl is a client of one stats socket.
+type ctl struct {
+	env     *environment
+	address string
+	json    bool
+	person  bool // somebody types
+	refused bool // some command was
+}
+
+// ctlPatience bounds the wait for a connection.
+const ctlPatience = 10 * time.Second
+
+func (k *ctl) dial() (net.Conn, error) {
+	network, address := "tcp", k.address
+	if path, ok := strings.CutPrefix(address, "unix@"); ok || strings.HasPrefix(address, "/") || strings.HasPrefix(address, ".") {
+		network, address = "unix", path
+	}
+	return net.DialTimeout(network, address, ctlPatience)
+}
+
+// marked makes the server say which messages are errors.
+const marked = "set severity-output number"
+
+// once gives one line of commands.
+func (k *ctl) once(line string) error {
+	conn, err := k.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	text := marked + ";" + line + "\n"
+	if words := strings.Fields(line); len(words) > 0 && strings.HasPrefix(words[len(words)-1], "<<") && k.env.stdin != nil {
+		payload, err := io.ReadAll(k.env.stdin)
+		if err != nil {
+			return fmt.Errorf("read payload: %w", err)
+		}
+		text += strings.TrimSuffix(string(payload), "\n") + "\n" + words[len(words)-1][2:] + "\n"
+	}
+	if _, err = io.WriteString(conn, text); err != nil {
+		return fmt.Errorf("send command: %w", err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	if len(answer) == 0 {
+		return errors.New("the balancer closed the connection without an answer")
+	}
+	_, rest, _ := strings.Cut("\n"+string(answer), "\n\n") // a master does not know what marked says, and complains
+	k.show(rest)
+	return k.outcome()
+}
+
+func (k *ctl) outcome() error {
+	if k.refused && !k.person {
+		return exitCode(exitFailure)
+	}
+	return nil
+}
+
+// show writes an answer, and errors in it to standard error.
+func (k *ctl) show(answer string) {
+	answer = strings.TrimSuffix(answer, "\n") // the line that ends it
+	var good strings.Builder
+	unknown := false // the lines that follow say what there is instead
+	for line := range strings.Lines(answer) {
+		unknown = strings.HasPrefix(line, "Unknown command") || unknown && strings.HasPrefix(line, "  ")
+		switch {
+		case strings.HasPrefix(line, "[3]: "), unknown:
+			k.refused = true
+			fmt.Fprintln(k.env.stderr, strings.TrimSuffix(strings.TrimPrefix(line, "[3]: "), "\n"))
+		case len(line) > 5 && line[0] == '[' && line[2:5] == "]: ":
+			good.WriteString(line[5:])
+		default:
+			good.WriteString(line)
+		}
+	}
+	if !k.json {
+		_, _ = io.WriteString(k.env.stdout, good.String()) // who does not read does not want it
+		return
+	}
+	if good.Len() == 0 && k.refused {
+		return
+	}
+	encoder := json.NewEncoder(k.env.stdout)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(answerJSON(good.String()))
+}
+
+// dialogue is a session that takes many lines. The prompt ends each answer.
+type dialogue struct {
+	conn net.Conn
+	text bytes.Buffer
+}
+
+// errOver is the end of a session by the server.
+var errOver = errors.New("the balancer closed the connection")
+
+// ask sends a line and returns the answer. more says that the server waits for the rest of a payload.
+func (d *dialogue) ask(line string) (answer string, more bool, err error) {
+	if _, err = io.WriteString(d.conn, line+"\n"); err != nil {
+		return "", false, errOver
+	}
+	d.text.Reset()
+	buf := make([]byte, 16384)
+	for {
+		n, err := d.conn.Read(buf)
+		d.text.Write(buf[:n])
+		text := d.text.String()
+		if rest, ok := cutPrompt(text); ok {
+			return rest, false, nil
+		}
+		if text == "+ " {
+			return "", true, nil
+		}
+		if err != nil {
+			return text, false, errOver
+		}
+	}
+}
+
+// cutPrompt takes the prompt off an answer. A master's names the process that commands go to.
+func cutPrompt(text string) (rest string, found bool) {
+	head, ok := strings.CutSuffix(text, "> ")
+	if !ok {
+		return "", false
+	}
+	i := strings.LastIndexByte(head, '\n')
+	if i < 0 || strings.ContainsFunc(head[i+1:], func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		return "", false
+	}
+	return head[:i], true
+}
+
+// converse takes lines until the end of the input or of the session.
+func (k *ctl) converse() error {
+	conn, err := k.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	d := &dialogue{conn: conn}
+	for _, line := range []string{"prompt", marked, "set timeout cli 1h"} {
+		if _, _, err = d.ask(line); err != nil {
+			return err
+		}
+	}
+	lines, leave, err := k.input(d)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for more := false; ; {
+		line, err := lines(more)
+		if err != nil { // the end of the input
+			return k.outcome()
+		}
+		if !more && strings.TrimSpace(line) == "" {
+			continue
+		}
+		var answer string
+		answer, more, err = d.ask(line)
+		if !more {
+			k.show(answer + "\n")
+		}
+		switch {
+		case err != nil && strings.TrimSpace(line) == "quit":
+			return k.outcome()
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// input returns what reads the next line, and what is to be called at the end.
+func (k *ctl) input(d *dialogue) (lines func(more bool) (string, error), leave func(), err error) {
+	prompt := map[bool]string{false: programName + "> ", true: "+ "}
+	file, isFile := k.env.stdin.(*os.File)
+	onTerminal := isFile && term.IsTerminal(int(file.Fd()))
+	k.person = onTerminal
+	kind, _ := k.env.lookup("TERM")
+	if !onTerminal || kind == "dumb" || kind == "" {
+		in := k.env.stdin
+		if in == nil {
+			in = strings.NewReader("")
+		}
+		scanner := bufio.NewScanner(in)
+		return func(more bool) (string, error) {
+			if onTerminal {
+				fmt.Fprint(k.env.stdout, prompt[more])
+			}
+			if !scanner.Scan() {
+				return "", io.EOF
+			}
+			return scanner.Text(), nil
+		}, func() {}, nil
+	}
+	help, _, err := d.ask("help")
+	if err != nil {
+		return nil, nil, err
+	}
+	before, err := term.MakeRaw(int(file.Fd()))
+	if err != nil {
+		return nil, nil, fmt.Errorf("use terminal: %w", err)
+	}
+	screen := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{file, k.env.stdout}, prompt[false])
+	if width, height, err := term.GetSize(int(file.Fd())); err == nil {
+		_ = screen.SetSize(width, height) // a wrong width only looks bad
+	}
+	known := commandsOf(help)
+	screen.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {
+		if key != '\t' || pos != len(line) {
+			return "", 0, false
+		}
+		completed, choices := complete(known, line)
+		if completed == line && len(choices) > 1 {
+			fmt.Fprintln(screen, strings.Join(choices, "\n"))
+		}
+		return completed, len(completed), true
+	}
+	k.env.stdout, k.env.stderr = screen, screen // it writes above the line that is being typed
+	return func(more bool) (string, error) {
+		screen.SetPrompt(prompt[more])
+		return screen.ReadLine()
+	}, func() { _ = term.Restore(int(file.Fd()), before) }, nil
+}
+
+// commandsOf reads the fixed words of the commands from a list of help.
+func commandsOf(help string) []string {
+	var known []string
+	for line := range strings.Lines(help) {
+		usage, _, ok := strings.Cut(line, ": ")
+		if !ok || !strings.HasPrefix(line, "  ") {
+			continue
+		}
+		var fixed []string
+		for _, word := range strings.Fields(usage) {
+			if strings.ContainsAny(word, "<[|{(") {
+				break
+			}
+			fixed = append(fixed, word)
+		}
+		if len(fixed) > 0 {
+			known = append(known, strings.Join(fixed, " "))
+		}
+	}
+	return known
+}
+
+// complete extends the last command of a line as far as all known commands that begin so agree, and returns those.
+func complete(known []string, line string) (completed string, choices []string) {
+	start := strings.LastIndexByte(line, ';') + 1
+	head, typed := line[:start], strings.TrimLeft(line[start:], " ")
+	for _, c := range known {
+		if strings.HasPrefix(c, typed) {
+			choices = append(choices, c)
+		}
+	}
+	if len(choices) == 0 {
+		return line, nil
+	}
+	common := choices[0]
+	for _, c := range choices[1:] {
+		for !strings.HasPrefix(c, common) {
+			common = common[:len(common)-1]
+		}
+	}
+	if len(choices) == 1 {
+		common += " "
+	}
+	return head + common, choices
+}

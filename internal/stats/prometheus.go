@@ -1,0 +1,327 @@
+package stats
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// metric is one of Prometheus: its name behind "haproxy_<object>_", the column it is read from, and what
+// the value is multiplied by.
+type metric struct {
+	name   string
+	column Column
+	scale  float64
+}
+
+const perMilli = 0.001
+
+// metrics are HAProxy's, by object. Counters are those whose name ends in "_total".
+var metrics = [...][]metric{
+	Frontend: {
+		{"current_sessions", SCur, 1},
+		{"max_sessions", SMax, 1},
+		{"limit_sessions", SLim, 1},
+		{"sessions_total", STot, 1},
+		{"bytes_in_total", BytesIn, 1},
+		{"bytes_out_total", BytesOut, 1},
+		{"requests_denied_total", Dreq, 1},
+		{"responses_denied_total", Dresp, 1},
+		{"request_errors_total", Ereq, 1},
+		{"current_session_rate", Rate, 1},
+		{"limit_session_rate", RateLim, 1},
+		{"max_session_rate", RateMax, 1},
+		{"connections_rate_max", ConnRateMax, 1},
+		{"connections_total", ConnTot, 1},
+		{"denied_connections_total", Dcon, 1},
+		{"denied_sessions_total", Dses, 1},
+		{"failed_header_rewriting_total", Wrew, 1},
+		{"internal_errors_total", Eint, 1},
+		{"req_bytes_in_total", Reqbin, 1},
+		{"req_bytes_out_total", Reqbout, 1},
+		{"res_bytes_in_total", Resbin, 1},
+		{"res_bytes_out_total", Resbout, 1},
+	},
+	Listener: {
+		{"current_sessions", SCur, 1},
+		{"max_sessions", SMax, 1},
+		{"limit_sessions", SLim, 1},
+		{"sessions_total", STot, 1},
+		{"bytes_in_total", BytesIn, 1},
+		{"bytes_out_total", BytesOut, 1},
+		{"requests_denied_total", Dreq, 1},
+		{"responses_denied_total", Dresp, 1},
+		{"request_errors_total", Ereq, 1},
+		{"denied_connections_total", Dcon, 1},
+		{"denied_sessions_total", Dses, 1},
+		{"failed_header_rewriting_total", Wrew, 1},
+		{"internal_errors_total", Eint, 1},
+		{"req_bytes_in_total", Reqbin, 1},
+		{"req_bytes_out_total", Reqbout, 1},
+		{"res_bytes_in_total", Resbin, 1},
+		{"res_bytes_out_total", Resbout, 1},
+	},
+	Backend: {
+		{"current_queue", QCur, 1},
+		{"max_queue", QMax, 1},
+		{"current_sessions", SCur, 1},
+		{"max_sessions", SMax, 1},
+		{"limit_sessions", SLim, 1},
+		{"sessions_total", STot, 1},
+		{"bytes_in_total", BytesIn, 1},
+		{"bytes_out_total", BytesOut, 1},
+		{"requests_denied_total", Dreq, 1},
+		{"responses_denied_total", Dresp, 1},
+		{"connection_errors_total", Econ, 1},
+		{"response_errors_total", Eresp, 1},
+		{"retry_warnings_total", Wretr, 1},
+		{"redispatch_warnings_total", Wredis, 1},
+		{"weight", Weight, 1},
+		{"uweight", Uweight, 1},
+		{"active_servers", Act, 1},
+		{"backup_servers", Bck, 1},
+		{"check_up_down_total", Chkdown, 1},
+		{"check_last_change_seconds", Lastchg, 1},
+		{"downtime_seconds_total", Downtime, 1},
+		{"loadbalanced_total", Lbtot, 1},
+		{"current_session_rate", Rate, 1},
+		{"max_session_rate", RateMax, 1},
+		{"client_aborts_total", CliAbrt, 1},
+		{"server_aborts_total", SrvAbrt, 1},
+		{"last_session_seconds", Lastsess, 1},
+		{"queue_time_average_seconds", Qtime, perMilli},
+		{"connect_time_average_seconds", Ctime, perMilli},
+		{"response_time_average_seconds", Rtime, perMilli},
+		{"total_time_average_seconds", Ttime, perMilli},
+		{"max_queue_time_seconds", QtimeMax, perMilli},
+		{"max_connect_time_seconds", CtimeMax, perMilli},
+		{"max_response_time_seconds", RtimeMax, perMilli},
+		{"max_total_time_seconds", TtimeMax, perMilli},
+		{"connection_attempts_total", Connect, 1},
+		{"connection_reuses_total", Reuse, 1},
+		{"failed_header_rewriting_total", Wrew, 1},
+		{"internal_errors_total", Eint, 1},
+		{"req_bytes_in_total", Reqbin, 1},
+		{"req_bytes_out_total", Reqbout, 1},
+		{"res_bytes_in_total", Resbin, 1},
+		{"res_bytes_out_total", Resbout, 1},
+	},
+	Server: {
+		{"current_queue", QCur, 1},
+		{"max_queue", QMax, 1},
+		{"queue_limit", Qlimit, 1},
+		{"current_sessions", SCur, 1},
+		{"max_sessions", SMax, 1},
+		{"limit_sessions", SLim, 1},
+		{"sessions_total", STot, 1},
+		{"bytes_in_total", BytesIn, 1},
+		{"bytes_out_total", BytesOut, 1},
+		{"responses_denied_total", Dresp, 1},
+		{"connection_errors_total", Econ, 1},
+		{"response_errors_total", Eresp, 1},
+		{"retry_warnings_total", Wretr, 1},
+		{"redispatch_warnings_total", Wredis, 1},
+		{"weight", Weight, 1},
+		{"uweight", Uweight, 1},
+		{"active", Act, 1},
+		{"backup", Bck, 1},
+		{"check_failures_total", Chkfail, 1},
+		{"check_up_down_total", Chkdown, 1},
+		{"check_last_change_seconds", Lastchg, 1},
+		{"check_code", CheckCode, 1},
+		{"check_duration_seconds", CheckDuration, perMilli},
+		{"downtime_seconds_total", Downtime, 1},
+		{"current_throttle", Throttle, 1},
+		{"loadbalanced_total", Lbtot, 1},
+		{"current_session_rate", Rate, 1},
+		{"max_session_rate", RateMax, 1},
+		{"client_aborts_total", CliAbrt, 1},
+		{"server_aborts_total", SrvAbrt, 1},
+		{"last_session_seconds", Lastsess, 1},
+		{"queue_time_average_seconds", Qtime, perMilli},
+		{"connect_time_average_seconds", Ctime, perMilli},
+		{"response_time_average_seconds", Rtime, perMilli},
+		{"total_time_average_seconds", Ttime, perMilli},
+		{"max_queue_time_seconds", QtimeMax, perMilli},
+		{"max_connect_time_seconds", CtimeMax, perMilli},
+		{"max_response_time_seconds", RtimeMax, perMilli},
+		{"max_total_time_seconds", TtimeMax, perMilli},
+		{"connection_attempts_total", Connect, 1},
+		{"connection_reuses_total", Reuse, 1},
+		{"idle_connections_current", SrvIcur, 1},
+		{"idle_connections_limit", SrcIlim, 1},
+		{"unsafe_idle_connections_current", IdleConnCur, 1},
+		{"safe_idle_connections_current", SafeConnCur, 1},
+		{"used_connections_current", UsedConnCur, 1},
+		{"need_connections_current", NeedConnEst, 1},
+		{"private_idle_connections_current", PrivIdleCur, 1},
+		{"failed_header_rewriting_total", Wrew, 1},
+		{"internal_errors_total", Eint, 1},
+		{"req_bytes_in_total", Reqbin, 1},
+		{"req_bytes_out_total", Reqbout, 1},
+		{"res_bytes_in_total", Resbin, 1},
+		{"res_bytes_out_total", Resbout, 1},
+	},
+}
+
+// states are what "status" of an object can be: one of them is 1, the others 0.
+var states = [...][]string{
+	Frontend: {"DOWN", "UP"}, Backend: {"DOWN", "UP"}, Listener: {"WAITING", "OPEN", "FULL"},
+	Server: {"DOWN", "UP", "MAINT", "DRAIN", "NOLB"},
+}
+
+// checkStates are what "check_status" of a server can be.
+var checkStates = []string{
+	"HANA", "SOCKERR", "L4OK", "L4TOUT", "L4CON", "L6OK", "L6TOUT", "L6RSP", "L7TOUT", "L7RSP", "L7OK", "L7OKC", "L7STS",
+	"PROCERR", "PROCTOUT", "PROCOK",
+}
+
+// state is the one that a row is in.
+func (r *Row) state() string {
+	word, _, _ := strings.Cut(r.values[Status].text, " ")
+	switch {
+	case r.Object == Frontend && word == "OPEN", r.Object == Server && word == "no":
+		return "UP"
+	case r.Object == Frontend:
+		return "DOWN"
+	}
+	return word
+}
+
+// AppendMetrics appends the rows in the text format of Prometheus.
+func AppendMetrics(out *bytes.Buffer, rows []Row) {
+	for _, o := range [...]Object{Frontend, Listener, Backend, Server} {
+		of := make([]*Row, 0, len(rows))
+		for i := range rows {
+			if rows[i].Object == o {
+				of = append(of, &rows[i])
+			}
+		}
+		if len(of) == 0 {
+			continue
+		}
+		prefix := "haproxy_" + strings.ToLower(o.String()) + "_"
+		for _, m := range metrics[o] {
+			if !slices.ContainsFunc(of, func(r *Row) bool { return r.Has(m.column) }) {
+				continue
+			}
+			Family(out, prefix+m.name, columns[m.column].help)
+			for _, r := range of {
+				if r.Has(m.column) {
+					sample(out, prefix+m.name, r.labels(), float64(r.Number(m.column))*m.scale)
+				}
+			}
+		}
+		Family(out, prefix+"status", columns[Status].help)
+		for _, r := range of {
+			r.oneOf(out, prefix+"status", states[o], r.state())
+		}
+		if o != Server {
+			continue
+		}
+		if slices.ContainsFunc(of, func(r *Row) bool { return r.Has(CheckStatus) }) {
+			Family(out, prefix+"check_status", columns[CheckStatus].help)
+			for _, r := range of {
+				if r.Has(CheckStatus) {
+					r.oneOf(out, prefix+"check_status", checkStates, strings.TrimPrefix(r.Text(CheckStatus), "* "))
+				}
+			}
+		}
+	}
+}
+
+func (r *Row) oneOf(out *bytes.Buffer, name string, all []string, is string) {
+	for _, state := range all {
+		v := 0.0
+		if state == is {
+			v = 1
+		}
+		sample(out, name, append(r.labels(), "state", state), v)
+	}
+}
+
+func (r *Row) labels() []string {
+	labels := []string{"proxy", r.Text(PxName)}
+	switch r.Object {
+	case Server:
+		labels = append(labels, "server", r.Text(SvName))
+	case Listener:
+		labels = append(labels, "listener", r.Text(SvName))
+	}
+	return labels
+}
+
+// processMetrics are the names of fields of "show info" as metrics, in the order of the fields.
+var processMetrics = map[string]string{
+	"Nbthread": "nbthread", "Nbproc": "nbproc", "Process_num": "relative_process_id", "Uptime_sec": "uptime_seconds",
+	"PoolFailed": "pool_failures_total", "Ulimit-n": "max_fds", "Maxsock": "max_sockets", "Maxconn": "max_connections",
+	"Hard_maxconn": "hard_max_connections", "CurrConns": "current_connections", "CumConns": "connections_total",
+	"CumReq": "requests_total", "Maxpipes": "max_pipes", "PipesUsed": "pipes_used_total", "PipesFree": "pipes_free_total",
+	"ConnRate": "current_connection_rate", "ConnRateLimit": "limit_connection_rate", "MaxConnRate": "max_connection_rate",
+	"SessRate": "current_session_rate", "SessRateLimit": "limit_session_rate", "MaxSessRate": "max_session_rate",
+	"Tasks": "current_tasks", "Run_queue": "current_run_queue", "Idle_pct": "idle_time_percent", "Stopping": "stopping",
+	"Jobs": "jobs", "Unstoppable Jobs": "unstoppable_jobs", "Listeners": "listeners", "ActivePeers": "active_peers",
+	"ConnectedPeers": "connected_peers", "DroppedLogs": "dropped_logs_total", "BusyPolling": "busy_polling_enabled",
+	"FailedResolutions": "failed_resolutions", "TotalBytesOut": "bytes_out_total", "TotalSplicedBytesOut": "spliced_bytes_out_total",
+	"BytesOutRate": "bytes_out_rate", "CumRecvLogs": "recv_logs_total", "Memmax_bytes": "max_memory_bytes",
+	"PoolAlloc_bytes": "pool_allocated_bytes", "PoolUsed_bytes": "pool_used_bytes", "Start_time_sec": "start_time_seconds",
+	"TotalWarnings": "total_warnings", "PatternsAdded": "patterns_added_total", "PatternsFreed": "patterns_freed_total",
+	"NbThreadGroups": "nb_thread_groups",
+}
+
+// AppendMetrics appends the state of the process in the text format of Prometheus.
+func (i *Info) AppendMetrics(out *bytes.Buffer) {
+	for _, f := range i.fields(time.Now()) {
+		name, known := processMetrics[f.name]
+		if !known {
+			continue
+		}
+		name = "haproxy_process_" + name
+		Family(out, name, infoFields[f.name].help)
+		v, err := strconv.ParseFloat(f.String(), 64)
+		if err != nil {
+			v = 0
+		}
+		sample(out, name, nil, v)
+	}
+	Family(out, "haproxy_process_node", infoFields["node"].help)
+	sample(out, "haproxy_process_node", []string{"node", i.Node}, 1)
+	Family(out, "haproxy_process_build_info", infoFields["Build info"].help)
+	sample(out, "haproxy_process_build_info", []string{"version", i.Version}, 1)
+}
+
+// Family begins a metric: a counter when its name ends in "_total", otherwise a gauge. The help must be plain text.
+func Family(out *bytes.Buffer, name, help string) {
+	kind := "gauge"
+	if strings.HasSuffix(name, "_total") {
+		kind = "counter"
+	}
+	out.WriteString("# HELP " + name + " " + strings.ToUpper(help[:1]) + help[1:] + ".\n# TYPE " + name + " " + kind + "\n")
+}
+
+// Sample appends one value of the metric begun last. The labels are names and values in turn.
+func Sample(out *bytes.Buffer, name string, value float64, labels ...string) {
+	sample(out, name, labels, value)
+}
+
+var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+func sample(out *bytes.Buffer, name string, labels []string, value float64) {
+	out.WriteString(name)
+	for i := 0; i+1 < len(labels); i += 2 {
+		if i == 0 {
+			out.WriteByte('{')
+		} else {
+			out.WriteByte(',')
+		}
+		out.WriteString(labels[i] + `="` + labelEscapes.Replace(strings.ToValidUTF8(labels[i+1], "\uFFFD")) + `"`)
+	}
+	if len(labels) > 1 {
+		out.WriteByte('}')
+	}
+	out.WriteByte(' ')
+	out.WriteString(strconv.FormatFloat(value, 'f', -1, 64))
+	out.WriteByte('\n')
+}
