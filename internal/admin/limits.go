@@ -12,10 +12,10 @@ func limitCommands(e func() *engine.Engine) []runtimeapi.Command {
 		return func(r *runtimeapi.Request) { f(e(), r) }
 	}
 	return []runtimeapi.Command{
-		{Words: []string{"set", "maxconn", "frontend"}, Usage: "set maxconn frontend <frontend> <value>", Help: "change the connection limit of a frontend", Level: runtimeapi.LevelAdmin, Run: of(setMaxConnFrontend)},
-		{Words: []string{"set", "maxconn", "global"}, Usage: "set maxconn global <value>", Help: "change the connection limit of the process", Level: runtimeapi.LevelAdmin, Run: of(setMaxConnGlobal)},
-		{Words: []string{"set", "maxconn", "server"}, Usage: "set maxconn server <bk>/<srv> <value>", Help: "change the connection limit of a server", Level: runtimeapi.LevelAdmin, Run: of(setMaxConnServer)},
-		{Words: []string{"set", "rate-limit"}, Usage: "set rate-limit <setting> <value>", Help: "change a rate limit", Level: runtimeapi.LevelAdmin, Run: of(setRateLimit)},
+		{Words: []string{"set", "maxconn", "frontend"}, Usage: "set maxconn frontend <frontend> <value>", Example: "set maxconn frontend fe 5000", Help: "change the connection limit of a frontend", Level: runtimeapi.LevelAdmin, Run: of(setMaxConnFrontend)},
+		{Words: []string{"set", "maxconn", "global"}, Usage: "set maxconn global <value>", Example: "set maxconn global 20000", Help: "change the connection limit of the process", Level: runtimeapi.LevelAdmin, Run: of(setMaxConnGlobal)},
+		{Words: []string{"set", "maxconn", "server"}, Usage: "set maxconn server <bk>/<srv> <value>", Example: "set maxconn server be/s1 100", Help: "change the connection limit of a server", Level: runtimeapi.LevelAdmin, Run: of(setMaxConnServer)},
+		{Words: []string{"set", "rate-limit"}, Usage: "set rate-limit <setting> <value>", Example: "set rate-limit connections global 1000", Help: "change a rate limit", Level: runtimeapi.LevelAdmin, Run: of(setRateLimit)},
 	}
 }
 

@@ -83,15 +83,17 @@ func (e *Engine) target(proxy, server int) netio.Sockaddr {
 	to := d.Addr
 	if c := &e.cfg.Proxies[proxy].Servers[server].Check.Addr; c.Kind == config.AddrUnix || c.Kind == config.AddrAbstract {
 		if sa, err := unixAddr(c); err == nil {
-			to = sa
+			return sa
 		}
 	}
-	if to.Family() == netio.FamilyUnix {
-		return to
-	}
 	at := e.checkAt[serverKey{proxy, server}]
-	if at.ip.IsValid() {
+	switch unix := to.Family() == netio.FamilyUnix; {
+	case at.ip.IsValid() && unix:
+		to = netio.SockaddrFrom(netip.AddrPortFrom(at.ip, 0))
+	case at.ip.IsValid():
 		to = netio.SockaddrFrom(netip.AddrPortFrom(at.ip, to.Port()))
+	case unix:
+		return to
 	}
 	if at.port > 0 {
 		to.SetPort(uint16(at.port))
