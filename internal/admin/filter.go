@@ -69,10 +69,10 @@ func findServer(e *engine.Engine, ref string) (backend, server string, err error
 		return "", "", refusal("Require 'backend/server'.")
 	}
 	if backend, ok = e.ProxyName(b, false); !ok {
-		return "", "", refusal("No such backend.")
+		return "", "", refusal(noBackend)
 	}
 	if server, ok = e.ServerName(backend, s); !ok {
-		return "", "", refusal("No such server.")
+		return "", "", refusal(noServer)
 	}
 	return backend, server, nil
 }
@@ -80,7 +80,7 @@ func findServer(e *engine.Engine, ref string) (backend, server string, err error
 func (f *filter) setBackend(e *engine.Engine, value string) error {
 	name, ok := e.ProxyName(value, false)
 	if !ok {
-		return refusal("No such backend.")
+		return refusal(noBackend)
 	}
 	f.backend = name
 	return nil
@@ -89,7 +89,7 @@ func (f *filter) setBackend(e *engine.Engine, value string) error {
 func (f *filter) setFrontend(e *engine.Engine, value string) error {
 	name, ok := e.ProxyName(value, true)
 	if !ok {
-		return refusal("No such frontend.")
+		return refusal(noFrontend)
 	}
 	f.frontend = name
 	return nil

@@ -17,6 +17,7 @@ var layers = map[string]int{
 	"internal/config":     1,
 	"internal/balance":    1,
 	"internal/proxyproto": 1,
+	"internal/statefile":  1,
 	"internal/backend":    2,
 	"internal/rules":      2,
 	"internal/logging":    2,

@@ -67,10 +67,10 @@ type Server struct {
 
 	// Written by the control plane, read by every worker.
 	maxConn    atomic.Int32 // 0: unlimited
-	up         atomic.Bool  // enabled and running
-	enabled    atomic.Bool  // written with control held
-	running    bool         // guarded by control
-	scale      int          // weight of one, of balance.WeightScale while it counts in full; guarded by control
+	up         atomic.Bool  // can be connected to, see Admin
+	admin      atomic.Uint32
+	operation  atomic.Uint32
+	scale      atomic.Int32 // weight of one, of balance.WeightScale while it counts in full
 	share      atomic.Int32 // percent of maxConn that it may use
 	weight     atomic.Int32 // effective
 	userWeight atomic.Int32
@@ -143,11 +143,13 @@ func New(p *config.Proxy, id int) *Backend {
 		s.maxQueue = int32(c.MaxQueue)
 		s.initWeight = int32(c.Weight)
 		s.userWeight.Store(int32(c.Weight))
-		s.scale = balance.WeightScale
+		s.scale.Store(balance.WeightScale)
 		s.share.Store(100)
 		s.weight.Store(int32(b.effective(s, c.Weight)))
-		s.enabled.Store(!c.Disabled)
-		s.running = true
+		s.operation.Store(uint32(Running))
+		if c.Disabled {
+			s.admin.Store(uint32(ForcedMaint | Configured))
+		}
 		s.up.Store(!c.Disabled)
 		s.history.begin()
 	}
@@ -163,9 +165,9 @@ func New(p *config.Proxy, id int) *Backend {
 
 // SetDeliver sets the function that hands a slot of server to a waiter, or Reassign. It must be
 // called before the first Enqueue. It runs on whichever goroutine freed the slot, without the
-// queue's lock, and must not block; it may call everything but SetUsable, SetRunning, SetWeight and SetMaxConn.
-// Each waiter gets exactly one delivery, unless Enqueue answered it at once or Cancel took it out of
-// the queue.
+// queue's lock, and must not block; it may call everything but what changes
+// the state, the weight or the limit of a server. Each waiter gets exactly one delivery, unless Enqueue
+// answered it at once or Cancel took it out of the queue.
 func (b *Backend) SetDeliver(deliver func(w Waiter, server int32)) { b.deliver = deliver }
 
 // Server is the i-th server in declaration order, from 0.
@@ -195,7 +197,7 @@ func (b *Backend) effective(s *Server, weight int) int {
 	if b.Static() {
 		return (weight + b.divisor - 1) / b.divisor
 	}
-	return weight * s.scale
+	return weight * int(s.scale.Load())
 }
 
 // build makes the table of the present state.
@@ -262,7 +264,7 @@ func (b *Backend) SetWeight(i, weight int) {
 	defer b.control.Unlock()
 	s := &b.servers[i]
 	s.userWeight.Store(int32(weight))
-	s.weight.Store(int32(b.effective(s, weight)))
+	s.weight.Store(b.weigh(s))
 	b.publish()
 	b.serveAll()
 }
@@ -284,6 +286,6 @@ func (b *Backend) publish() {
 	b.table.Store(t)
 	b.queue.mu.Unlock()
 	if alive := len(t.group) > 0; alive != (len(before.group) > 0) {
-		b.history.change(alive)
+		b.history.change(!alive, alive)
 	}
 }

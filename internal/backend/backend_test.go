@@ -193,7 +193,7 @@ func TestNoServer(t *testing.T) {
 	if _, granted, _ := b.Enqueue(Waiter{}, 0); granted != Reassign {
 		t.Errorf("waiting for a disabled server: granted %d, want Reassign", granted)
 	}
-	b.SetUsable(0, true)
+	b.SetAdmin(0, 0)
 	if i := mustAssign(t, b, anyone); i != 0 {
 		t.Errorf("server %d", i)
 	}
@@ -218,7 +218,7 @@ func TestBackups(t *testing.T) {
 			if got := order(t, b, 2); got != "11" {
 				t.Errorf("with the active server up: %s", got)
 			}
-			b.SetUsable(0, false)
+			b.SetAdmin(0, ForcedMaint)
 			if got := order(t, b, 2); got != "22" {
 				t.Errorf("without active servers: %s", got)
 			}
@@ -233,13 +233,13 @@ func TestBackups(t *testing.T) {
 			if got := order(t, b, 2); got != "33" {
 				t.Errorf("with the first backup of no weight: %s", got)
 			}
-			b.SetUsable(0, true)
+			b.SetAdmin(0, 0)
 			if got := order(t, b, 2); got != "11" {
 				t.Errorf("with the active server back: %s", got)
 			}
 
 			all, _ := mustBackend(t, config.Proxy{Balance: balance, AllBackups: true}, servers()...)
-			all.SetUsable(0, false)
+			all.SetAdmin(0, ForcedMaint)
 			if active, backup, weight := all.Members(); active != 0 || backup != 2 || weight != 2 {
 				t.Errorf("members %d, %d, weight %d", active, backup, weight)
 			}
@@ -345,7 +345,7 @@ func TestServerLeaves(t *testing.T) {
 	first := mustWait(t, b, 1, 0, 1)
 	mustWait(t, b, 2, 0, 2)
 	mustWait(t, b, 3, None, 1)
-	if n := b.SetUsable(0, false); n != 2 {
+	if n := b.SetAdmin(0, ForcedMaint); n != 2 {
 		t.Errorf("%d requeued, want 2", n)
 	}
 	d.want(t, delivery{1, Reassign}, delivery{2, Reassign})
@@ -354,13 +354,13 @@ func TestServerLeaves(t *testing.T) {
 	}
 	b.Release(0) // the session that the lost server still had
 	d.want(t)
-	b.SetUsable(0, true)
+	b.SetAdmin(0, 0)
 	d.want(t, delivery{3, 0})
 	b.SetMaxConn(1, 2)
 	mustWait(t, b, 4, 0, 1)
 	b.SetMaxConn(0, 0)
 	d.want(t, delivery{4, 0})
-	if n := b.SetUsable(0, true); n != 0 {
+	if n := b.SetAdmin(0, 0); n != 0 {
 		t.Errorf("%d requeued by a server that was up", n)
 	}
 }
@@ -400,8 +400,8 @@ func TestAvoid(t *testing.T) {
 					}
 					b.Release(i)
 				}
-				b.SetUsable(1, false)
-				b.SetUsable(2, false)
+				b.SetAdmin(1, ForcedMaint)
+				b.SetAdmin(2, ForcedMaint)
 				if i := mustAssign(t, b, Request{Avoid: 0}); i != 0 {
 					t.Errorf("server %d, want the one to avoid, for it is the only one", i)
 				}

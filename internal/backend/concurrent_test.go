@@ -120,7 +120,7 @@ func TestWorkers(t *testing.T) {
 						return
 					default:
 					}
-					b.SetUsable(1+random.IntN(2), random.IntN(2) == 0)
+					b.SetAdmin(1+random.IntN(2), []Admin{0, ForcedMaint, ForcedDrain}[random.IntN(3)])
 					b.SetWeight(1+random.IntN(2), random.IntN(3))
 					runtime.Gosched()
 				}
@@ -224,7 +224,7 @@ func (a *account) run(events int) {
 		case event < 18:
 			a.b.SetMaxConn(i, a.random.IntN(5))
 		default:
-			a.b.SetUsable(i, a.random.IntN(3) > 0)
+			a.b.SetAdmin(i, []Admin{0, 0, ForcedMaint}[a.random.IntN(3)])
 		}
 		a.check()
 	}

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// history is when a server or a backend last went up or down, and how long it was down before.
+// history is when a server or a backend last changed, and how long it was down before. A server changes when it goes up
+// or down, and when it begins or ceases to be drained; a backend when it goes up or down.
 type history struct {
 	changed atomic.Int64 // ns since epoch
 	down    atomic.Int64 // ns, until the last change
@@ -17,11 +18,12 @@ var epoch = time.Now()
 func (h *history) begin() { h.changed.Store(int64(time.Since(epoch))) }
 
 // change notes that the state is another one from now on.
-func (h *history) change(up bool) {
+func (h *history) change(was, up bool) {
 	now := int64(time.Since(epoch))
-	if before := h.changed.Swap(now); up {
+	before := h.changed.Swap(now)
+	if !was {
 		h.down.Add(now - before)
-	} else {
+	} else if !up {
 		h.downs.Add(1)
 	}
 }
@@ -35,7 +37,7 @@ func (h *history) since(up bool) (same, down time.Duration) {
 	return max(same, 0), down
 }
 
-// Since is for how long the server is up, or is down, and for how long it was down altogether.
+// Since is for how long the server is as it is, and for how long it was down altogether.
 func (s *Server) Since() (same, down time.Duration) { return s.history.since(s.Up()) }
 
 // Since is for how long the backend has a usable server, or has none, and for how long it had none altogether.

@@ -23,7 +23,11 @@ func TestEnabledAndRunning(t *testing.T) {
 		{"enabled", 1, true, true, true},
 	} {
 		b.SetRunning(c.server, c.running)
-		b.SetUsable(c.server, c.usable)
+		admin := ForcedMaint
+		if c.usable {
+			admin = 0
+		}
+		b.SetAdmin(c.server, admin)
 		if s := b.Server(c.server); s.Up() != c.up || s.Enabled() != c.usable {
 			t.Errorf("%s: up %v, enabled %v", c.name, s.Up(), s.Enabled())
 		}
@@ -66,6 +70,67 @@ func TestQueueOfTheLastServer(t *testing.T) {
 	d.want(t, delivery{4, 0})
 }
 
+// Administrators, checks and weights together decide what sessions see of a server.
+func TestAdmin(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		admin      Admin
+		operation  Operation
+		weight     int
+		up, usable bool
+		shown      Operation
+	}{
+		{"ready", 0, Running, 1, true, true, Running},
+		{"ready, and once disabled", Configured, Running, 1, true, true, Running},
+		{"starting", 0, Starting, 1, true, true, Starting},
+		{"stopping", 0, Stopping, 1, true, false, Stopping},
+		{"down", 0, Stopped, 1, false, false, Stopped},
+		{"of no weight", 0, Running, 0, true, false, Running},
+		{"maintenance", ForcedMaint, Running, 1, false, false, Stopped},
+		{"inherited maintenance", InheritedMaint, Running, 1, false, false, Stopped},
+		{"no address", Unresolved, Running, 1, false, false, Stopped},
+		{"drained", ForcedDrain, Running, 1, true, false, Running},
+		{"inherited drain", InheritedDrain, Running, 1, true, false, Running},
+		{"drained and down", ForcedDrain, Stopped, 1, false, false, Stopped},
+		{"drained and in maintenance", ForcedDrain | ForcedMaint, Running, 1, false, false, Stopped},
+	} {
+		b, _ := mustBackend(t, config.Proxy{}, config.Server{Weight: 1})
+		b.SetAdmin(0, c.admin)
+		b.SetOperation(0, c.operation)
+		b.SetWeight(0, c.weight)
+		s := b.Server(0)
+		if s.Up() != c.up || s.Usable() != c.usable || s.Operation() != c.shown || s.Admin() != c.admin {
+			t.Errorf("%s: up %v, usable %v, operation %d, admin %d", c.name, s.Up(), s.Usable(), s.Operation(), s.Admin())
+		}
+	}
+}
+
+// Who waits for a server that is drained goes elsewhere; its sessions stay, and a session that must have it gets it.
+func TestDrain(t *testing.T) {
+	b, d := mustBackend(t, config.Proxy{}, config.Server{Weight: 1, MaxConn: 1}, config.Server{Weight: 1, MaxConn: 1})
+	mustAssign(t, b, Request{Avoid: None})
+	mustAssign(t, b, Request{Avoid: None})
+	mustWait(t, b, 1, 0, 1)
+	mustWait(t, b, 2, None, 1)
+	if n := b.SetAdmin(0, ForcedDrain); n != 1 {
+		t.Errorf("%d requeued, want 1", n)
+	}
+	d.want(t, delivery{1, Reassign})
+	b.Release(0)
+	d.want(t)
+	if v := b.Take(0); v != Assigned {
+		t.Errorf("a session that must have the server: %d", v)
+	}
+	b.Release(0)
+	if n := b.SetAdmin(0, 0); n != 1 {
+		t.Errorf("%d served, want 1", n)
+	}
+	d.want(t, delivery{2, 0})
+	if b.Server(0).Served() != 1 {
+		t.Errorf("%d served", b.Server(0).Served())
+	}
+}
+
 // A server that starts slowly has a part of its weight and of its connections.
 func TestThrottle(t *testing.T) {
 	b, d := mustBackend(t, config.Proxy{}, config.Server{Weight: 2, MaxConn: 10}, config.Server{Weight: 2})
@@ -86,7 +151,7 @@ func TestThrottle(t *testing.T) {
 	if w := b.Server(0).weight.Load(); w != 4*9 {
 		t.Errorf("weight %d after a change while it starts", w)
 	}
-	b.SetUsable(1, false)
+	b.SetAdmin(1, ForcedMaint)
 	b.Throttle(0, 10)
 	mustAssign(t, b, Request{Avoid: None})
 	mustWait(t, b, 1, None, 1)

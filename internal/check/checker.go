@@ -48,6 +48,7 @@ type Tracker struct {
 type Options struct {
 	Servers   []Server
 	Trackers  []Tracker     // a server that another one tracks stands in Servers, or before the other one
+	Others    []Server      // those that are neither checked nor track another one
 	Spread    int           // spread-checks, percent
 	MaxSpread time.Duration // max-spread-checks; 0: no limit
 	BufSize   int           // most of an answer that is kept, bytes
@@ -66,20 +67,23 @@ type subject struct {
 	name     string
 	backend  *Backend
 	backup   bool
-	onDown   bool   // on-marked-down shutdown-sessions
-	onUp     bool   // on-marked-up shutdown-backup-sessions
-	via      string // the server that it tracks; empty: it is checked
-	up       bool
+	onDown   bool       // on-marked-down shutdown-sessions
+	onUp     bool       // on-marked-up shutdown-backup-sessions
+	of       *subject   // the server that it tracks; nil: none
 	trackers []*subject // those that track it
+	check    *Check     // nil: it is not checked
 
 	slowStart time.Duration // 0: it starts at once
 	warmID    uint32        // of its timer while it starts
 	upSince   sched.Tick
+	gone      time.Duration // of its slow start before upSince, in another process
 }
+
+// shared is what the backend knows of the server.
+func (s *subject) shared() *backend.Server { return s.backend.State.Server(s.server) }
 
 // begin sets the state without a word.
 func (s *subject) begin(up bool) {
-	s.up = up
 	s.backend.State.SetRunning(s.server, up)
 	for _, t := range s.trackers {
 		t.begin(up)
@@ -88,7 +92,7 @@ func (s *subject) begin(up bool) {
 
 func newSubject(b *Backend, index int, s *config.Server) subject {
 	return subject{
-		server: index, name: s.Name, backend: b, backup: s.Backup, onDown: s.OnMarkedDown != "", onUp: s.OnMarkedUp != "", up: true,
+		server: index, name: s.Name, backend: b, backup: s.Backup, onDown: s.OnMarkedDown != "", onUp: s.OnMarkedUp != "",
 		slowStart: s.SlowStart,
 	}
 }
@@ -105,8 +109,8 @@ type Check struct {
 
 	run     run
 	running bool
-	paused  bool // in maintenance when last looked at
-	fast    bool // the next check comes after fastinter
+	off     atomic.Bool // no check is made, by order
+	fast    bool        // the next check comes after fastinter
 	next    sched.Tick
 
 	mu    sync.Mutex
@@ -122,6 +126,7 @@ type State struct {
 	Duration int64 // of that check, ms
 	Health   Health
 	Running  bool   // a check is under way
+	Off      bool   // by order, no check is made
 	Checks   uint64 // checks that ended
 	Failures uint64 // those that failed, but for those of a server that was down already
 	Downs    uint64 // times that the server went down
@@ -150,6 +155,15 @@ type Checker struct {
 	lines   chan message
 	lost    atomic.Uint64 // lines for the operator that found no room
 
+	subjects map[serverID]*subject // all servers
+	starting bool                  // states of a former process are being restored
+	restored func(line string)     // who wants to know what that changes; nil: nobody
+	started  atomic.Bool
+	orders   struct { // what others want the goroutine to do, see do
+		sync.Mutex
+		list  []func()
+		ended bool
+	}
 	observed struct { // what Observe left
 		sync.Mutex
 		open bool // the waker can be used
@@ -180,7 +194,7 @@ const pendingLines = 4096
 // New makes a checker. It opens nothing before Start.
 func New(o Options) *Checker {
 	c := &Checker{
-		opt: o, byID: map[serverID]*Check{}, clock: sched.NewClock(), timers: sched.NewTimers(),
+		opt: o, byID: map[serverID]*Check{}, subjects: map[serverID]*subject{}, clock: sched.NewClock(), timers: sched.NewTimers(),
 		lines: make(chan message, pendingLines), done: make(chan struct{}),
 	}
 	for i := range o.Servers {
@@ -195,32 +209,40 @@ func New(o Options) *Checker {
 			target:    s.Target,
 			run:       run{fd: -1},
 		}
+		k.check = k
 		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, k.initState)}
+		if !k.shared().Enabled() {
+			k.state.Health.Value = 0
+		}
 		c.checks = append(c.checks, k)
 		c.byID[serverID{s.Backend.State.ID, s.Index}] = k
+		c.subjects[serverID{s.Backend.State.ID, s.Index}] = &k.subject
 	}
 	c.addTrackers()
+	for _, s := range o.Others {
+		other := newSubject(s.Backend, s.Index, s.Config)
+		c.subjects[serverID{s.Backend.State.ID, s.Index}] = &other
+	}
+	c.addStarts()
 	return c
 }
 
 // addTrackers hangs every tracker to the server that it tracks.
 func (c *Checker) addTrackers() {
-	subjects := make(map[serverID]*subject, len(c.checks))
-	for id, k := range c.byID {
-		subjects[id] = &k.subject
-	}
 	for i := range c.opt.Trackers {
 		t := &c.opt.Trackers[i]
-		of := subjects[serverID{t.Of.State.ID, t.OfIndex}]
-		if of == nil {
-			continue
-		}
 		s := newSubject(t.Backend, t.Index, t.Config)
-		s.via = of.backend.Name + "/" + of.name
-		subjects[serverID{t.Backend.State.ID, t.Index}] = &s
-		of.trackers = append(of.trackers, &s)
+		c.subjects[serverID{t.Backend.State.ID, t.Index}] = &s
+		if of := c.subjects[serverID{t.Of.State.ID, t.OfIndex}]; of != nil {
+			s.of = of
+			of.trackers = append(of.trackers, &s)
+		}
 	}
-	for _, s := range subjects {
+}
+
+// addStarts gives a timer to every server that starts slowly.
+func (c *Checker) addStarts() {
+	for _, s := range c.subjects {
 		if s.slowStart > 0 {
 			s.warmID = uint32(len(c.checks) + len(c.starts))
 			c.starts = append(c.starts, s)
@@ -254,6 +276,12 @@ func (c *Checker) Start() (err error) {
 			k.subject.begin(false)
 		}
 	}
+	for _, s := range c.starts {
+		if s.shared().Operation() == backend.Starting {
+			s.upSince = c.clock.Now()
+			c.warm(s)
+		}
+	}
 	for i, delay := range firstChecks(intervals, c.opt.Spread, c.opt.MaxSpread, rand.Float64) {
 		k := c.checks[i]
 		if k.program().roles { // it waits for that
@@ -266,6 +294,7 @@ func (c *Checker) Start() (err error) {
 	c.observed.open = true
 	c.observed.Unlock()
 	c.untold = newUntold(c.checks)
+	c.started.Store(true)
 	go c.loop()
 	go c.speak()
 	return nil
@@ -288,7 +317,9 @@ func (c *Checker) State(backendID, server int) (State, bool) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.state, true
+	state := k.state
+	state.Off = k.off.Load()
+	return state, true
 }
 
 // LostLines is how many lines for the operator were dropped because nobody took them.
@@ -309,6 +340,7 @@ func (c *Checker) loop() {
 			word := c.events[i].Data()
 			if id := uint32(word); id == wakerID {
 				c.waker.Clear()
+				c.obey()
 				c.takeObserved()
 			} else if k := c.checks[id]; k.running && word == k.word() {
 				c.event(k, c.events[i].Events)
@@ -347,6 +379,7 @@ func (c *Checker) expire(now sched.Tick) {
 }
 
 func (c *Checker) close() {
+	c.endOrders()
 	for _, k := range c.checks {
 		c.hangUp(k)
 	}
@@ -392,22 +425,12 @@ func (c *Checker) due(k *Check, now sched.Tick) {
 	}
 }
 
-// begin starts a check unless the server is in maintenance. One that has left it begins like a server never
-// checked.
+// begin starts a check unless the server is in maintenance.
 func (c *Checker) begin(k *Check) {
-	enabled := k.backend.State.Server(k.server).Enabled()
-	switch {
-	case !enabled:
-		k.paused = true
+	if k.off.Load() || !k.shared().Enabled() {
 		k.next = c.clock.Now().Add(k.intervals.Inter)
 		c.schedule(k, k.next)
 		return
-	case k.paused:
-		k.paused = false
-		k.mu.Lock()
-		k.state.Health = NewHealth(k.state.Health.Rise, k.state.Health.Fall, k.initState)
-		k.mu.Unlock()
-		k.subject.begin(k.state.Health.Up())
 	}
 	k.mu.Lock()
 	k.state.Running = true

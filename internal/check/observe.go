@@ -28,7 +28,7 @@ func (c *Checker) takeObserved() {
 	c.observed.list = nil
 	c.observed.Unlock()
 	for _, o := range list {
-		if k := c.byID[o.id]; k != nil && k.backend.State.Server(k.server).Enabled() {
+		if k := c.byID[o.id]; k != nil && k.shared().Enabled() && !k.off.Load() {
 			c.observe(k, o.errors)
 		}
 	}

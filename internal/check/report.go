@@ -5,12 +5,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/logging"
 )
 
 // settle counts a result and tells the backend when the state of the server changes with it.
 func (c *Checker) settle(k *Check, r result) {
+	if !k.shared().Enabled() { // it went into maintenance meanwhile
+		return
+	}
 	k.mu.Lock()
 	report := r.status != k.state.Status
 	k.state.Status, k.state.Code, k.state.Info, k.state.Duration = r.status, r.code, clip(r.info), r.duration
@@ -26,9 +30,6 @@ func (c *Checker) settle(k *Check, r result) {
 	state := k.state
 	k.mu.Unlock()
 
-	if !k.backend.State.Server(k.server).Enabled() {
-		return // it went into maintenance meanwhile
-	}
 	why := reason(&state)
 	if k.backend.LogChecks { // the check has its own line
 		if report {
@@ -37,7 +38,7 @@ func (c *Checker) settle(k *Check, r result) {
 		why = ""
 	}
 	switch {
-	case !r.status.Passed() && state.Health.Value == 0 && k.up:
+	case !r.status.Passed() && state.Health.Value == 0 && k.shared().Up():
 		k.mu.Lock()
 		k.state.Downs++
 		k.mu.Unlock()
@@ -60,56 +61,71 @@ func clip(info string) string {
 
 // goDown takes a server, and those that track it, out of service. why is the reason for the log.
 func (c *Checker) goDown(s *subject, why string) {
-	if !s.up {
+	if !s.shared().Up() {
 		return
 	}
-	s.up = false
-	b := s.backend
-	if b.State.Server(s.server).Enabled() {
-		active, backup, _ := b.State.Members()
-		before := active + backup
-		requeued := b.State.SetRunning(s.server, false)
-		c.report(s, logging.LevelAlert, stateLine(s, why, requeued)) // counts the sessions that are ended now
-		if s.onDown {
-			c.opt.Shutdown(b, s.server)
-		}
-		if active, backup, _ = b.State.Members(); before > 0 && active+backup == 0 {
-			c.say(c.opt.Alert, fmt.Sprintf("%s '%s' has no server available!", title(b.Kind), b.Name))
-			c.log(b, logging.LevelEmerg, fmt.Sprintf("%s %s has no server available!", title(b.Kind), b.Name))
-		}
-	} else {
-		b.State.SetRunning(s.server, false)
-	}
+	c.leave(s, backend.Stopped, " is DOWN"+why+s.via(), c.lostLevel(s))
 	for _, t := range s.trackers {
 		c.goDown(t, "")
 	}
 }
 
+// lostLevel is how bad it is that a server goes down: one that got no new sessions is no loss.
+func (c *Checker) lostLevel(s *subject) int {
+	if o := s.shared(); o.Admin()&backend.Drain != 0 || o.Operation() == backend.Stopping {
+		return logging.LevelNotice
+	}
+	return logging.LevelAlert
+}
+
+// leave changes the operational state of a server that loses its sessions or gets no more.
+func (c *Checker) leave(s *subject, to backend.Operation, what string, level int) {
+	c.losing(s, to == backend.Stopped, func() { c.reportState(s, level, what, s.backend.State.SetOperation(s.server, to)) })
+}
+
+// losing does what takes a server from those who may be chosen, and says so when none is left.
+func (c *Checker) losing(s *subject, down bool, change func()) {
+	b := s.backend
+	active, backup, _ := b.State.Members()
+	before := active + backup
+	change() // counts the sessions that are ended now
+	if down && s.onDown && !c.starting {
+		c.opt.Shutdown(b, s.server)
+	}
+	if active, backup, _ = b.State.Members(); before > 0 && active+backup == 0 && !c.starting {
+		c.say(c.opt.Alert, fmt.Sprintf("%s '%s' has no server available!", title(b.Kind), b.Name))
+		c.log(b, logging.LevelEmerg, fmt.Sprintf("%s %s has no server available!", title(b.Kind), b.Name))
+	}
+}
+
 // comeUp brings a server, and those that track it, back into service.
 func (c *Checker) comeUp(s *subject, why string) {
-	if s.up {
+	if o := s.shared(); !o.Enabled() || o.Operation() == backend.Running || o.Operation() == backend.Starting {
 		return
 	}
-	s.up = true
-	b := s.backend
-	if s.slowStart > 0 {
-		s.upSince = c.clock.Now()
-		c.warm(s)
-	}
-	requeued := b.State.SetRunning(s.server, true)
-	if b.State.Server(s.server).Enabled() {
-		c.report(s, logging.LevelNotice, stateLine(s, why, requeued))
-		if s.onUp && !s.backup && b.State.Server(s.server).Usable() {
-			c.opt.ShutdownBackups(b)
-		}
-	}
+	requeued := s.backend.State.SetOperation(s.server, c.rise(s))
+	c.reportState(s, logging.LevelNotice, " is UP"+why+s.via(), requeued)
+	c.endBackups(s)
 	for _, t := range s.trackers {
 		c.comeUp(t, "")
 	}
 }
 
+// endBackups ends the sessions on backups for a server that came back, if its line says so.
+func (c *Checker) endBackups(s *subject) {
+	if s.onUp && !s.backup && s.shared().Usable() && !c.starting {
+		c.opt.ShutdownBackups(s.backend)
+	}
+}
+
 // report brings a line to the operator and to the loggers of the backend.
 func (c *Checker) report(s *subject, level int, line string) {
+	if c.starting {
+		if c.restored != nil {
+			c.restored(line)
+		}
+		return
+	}
 	c.say(c.opt.Warn, line)
 	c.log(s.backend, level, line)
 }
@@ -128,34 +144,40 @@ func title(k config.Kind) string {
 	return "proxy"
 }
 
-// stateLine says that a server went up or down.
-func stateLine(s *subject, why string, requeued int) string {
-	var b strings.Builder
+// title is how lines call the server.
+func (s *subject) title() string {
+	which := ""
 	if s.backup {
-		b.WriteString("Backup ")
+		which = "Backup "
 	}
-	word := "DOWN"
-	if s.up {
-		word = "UP"
+	return fmt.Sprintf("%sServer %s/%s", which, s.backend.Name, s.name)
+}
+
+// via names the server that this one tracks.
+func (s *subject) via() string {
+	if s.of == nil {
+		return ""
 	}
-	fmt.Fprintf(&b, "Server %s/%s is %s%s", s.backend.Name, s.name, word, why)
-	if s.via != "" {
-		b.WriteString(" via " + s.via)
-	}
+	return " via " + s.of.backend.Name + "/" + s.of.name
+}
+
+// reportState says what happened to a server, and what that means for its backend.
+func (c *Checker) reportState(s *subject, level int, what string, requeued int) {
 	active, backup, _ := s.backend.State.Members()
 	running := ""
 	if backup > 0 && active == 0 {
 		running = " Running on backup."
 	}
-	state := s.backend.State.Server(s.server)
-	if s.up {
-		fmt.Fprintf(&b, ". %d active and %d backup servers online.%s %d sessions requeued, %d total in queue.",
-			active, backup, running, requeued, state.Queued())
+	o := s.shared()
+	line := ""
+	if o.Up() {
+		line = fmt.Sprintf("%s%s. %d active and %d backup servers online.%s %d sessions requeued, %d total in queue.",
+			s.title(), what, active, backup, running, requeued, o.Queued())
 	} else {
-		fmt.Fprintf(&b, ". %d active and %d backup servers left.%s %d sessions active, %d requeued, %d remaining in queue.",
-			active, backup, running, state.Served(), requeued, state.Queued())
+		line = fmt.Sprintf("%s%s. %d active and %d backup servers left.%s %d sessions active, %d requeued, %d remaining in queue.",
+			s.title(), what, active, backup, running, o.Served(), requeued, o.Queued())
 	}
-	return b.String()
+	c.report(s, level, line)
 }
 
 // healthLine is the line of option log-health-checks.

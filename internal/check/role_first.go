@@ -12,7 +12,7 @@ type untold struct {
 func newUntold(checks []*Check) untold {
 	u := untold{left: map[*Backend]int{}, known: make(chan struct{})}
 	for _, k := range checks {
-		if k.program().roles && !k.up && k.backend.State.Server(k.server).Enabled() {
+		if k.program().roles && !k.shared().Up() && k.shared().Enabled() {
 			u.left[k.backend]++
 		}
 	}
@@ -27,9 +27,9 @@ func (u *untold) tell(k *Check) {
 	left, waiting := u.left[k.backend]
 	first := k.state.Checks == 1
 	switch {
-	case !waiting || !first && !k.up:
+	case !waiting || !first && !k.shared().Up():
 		return
-	case left > 1 && !k.up:
+	case left > 1 && !k.shared().Up():
 		u.left[k.backend] = left - 1
 		return
 	}

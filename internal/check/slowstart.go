@@ -1,18 +1,54 @@
 package check
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock/penstock/internal/backend"
+)
 
 // warmEvery is the shortest time between two steps of a slow start.
 const warmEvery = time.Second
 
-// warm gives a server that came up its share, and sets the date of the next step.
+// A slow start has a state of its own:
+//
+//	Stopped, Stopping, maintenance ──> Starting ──> Running
+//
+// A server that leaves it too early gets its full share back, for the next time it comes up at once. Its start
+// begins anew when it is drained meanwhile, or ceases to be.
+
+// rise says how a server works that comes up, which is about to be set, and begins its slow start.
+func (c *Checker) rise(s *subject) backend.Operation {
+	if s.slowStart == 0 || !c.started.Load() {
+		return backend.Running
+	}
+	c.anew(s)
+	return backend.Starting
+}
+
+// anew begins a slow start.
+func (c *Checker) anew(s *subject) {
+	s.upSince, s.gone = c.clock.Now(), 0
+	c.step(s, 0)
+}
+
+// warm goes on with the slow start of a server.
 func (c *Checker) warm(s *subject) {
 	state := s.backend.State
-	gone := time.Duration(c.clock.Now().Sub(s.upSince)) * time.Millisecond
-	if !s.up || gone >= s.slowStart {
+	gone := s.gone + time.Duration(c.clock.Now().Sub(s.upSince))*time.Millisecond
+	switch starting := s.shared().Operation() == backend.Starting; {
+	case starting && gone < s.slowStart:
+		c.step(s, gone)
+	case starting:
 		state.Throttle(s.server, 100)
-		return
+		state.SetRunning(s.server, true)
+	default:
+		state.Throttle(s.server, 100)
 	}
+}
+
+// step gives a server its share, and sets the date of the next step.
+func (c *Checker) step(s *subject, gone time.Duration) {
+	state := s.backend.State
 	state.Throttle(s.server, slowStartShare(gone, s.slowStart))
 	c.timers.Schedule(s.warmID, c.clock.Now().Add(max(warmEvery, s.slowStart/20)))
 }

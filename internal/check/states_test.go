@@ -104,9 +104,9 @@ func TestMaintenance(t *testing.T) {
 	if n := server.Accepted(); n > 0 {
 		t.Errorf("checked %d times in maintenance", n)
 	}
-	r.backend.State.SetUsable(0, true)
+	r.SetReady(0, 0)
 	testutil.Eventually(t, "it is checked", func() bool { return r.state(t, 0).Health.String() == "UP" && r.state(t, 0).Status == L4OK })
-	r.backend.State.SetUsable(0, false)
+	r.SetMaintenance(0, 0)
 	seen := r.state(t, 1).Checks
 	testutil.Eventually(t, "the other one is checked on", func() bool { return r.state(t, 1).Checks > seen+2 })
 	if r.backend.State.Server(0).Up() {

@@ -51,6 +51,8 @@ var globalKeywords = map[string]globalKeyword{
 	"uid":                                {class: Implemented, parse: parseUser},
 	"group":                              {class: Implemented, parse: parseGroup},
 	"gid":                                {class: Implemented, parse: parseGroup},
+	"server-state-base":                  {class: Implemented, parse: parseServerStateBase},
+	"server-state-file":                  {class: Implemented, parse: parseServerStateFile},
 	"pidfile":                            {class: Implemented, parse: parsePidFile},
 	"session-handover":                   {class: Implemented, parse: parseSessionHandover},
 	"steer":                              {class: Implemented, parse: parseSteer},

@@ -68,7 +68,7 @@ func init() {
 	acceptWith(ignoreChoice("on", "fair", "off"), "tune.listener.multi-queue")
 	acceptWith(ignoreChoice("by-process", "by-thread", "by-group"), "tune.listener.default-shards")
 	acceptWith(ignoreArgument,
-		"cluster-secret", "server-state-base", "server-state-file", "close-spread-time", "dns-accept-family",
+		"cluster-secret", "close-spread-time", "dns-accept-family",
 		"warn-blocked-traffic-after", "cpu-policy", "tune.bufsize.small", "tune.bufsize.large",
 		"shm-stats-file-max-objects", "tune.cli.max-payload-size")
 	accept(Implemented, "",

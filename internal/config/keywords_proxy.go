@@ -60,8 +60,8 @@ var proxyKeywords = map[string]proxyKeyword{
 	"filter":                      {class: NotYet, in: inFB},
 	"filter-sequence":             {class: NotYet, in: inFB},
 	"declare":                     {class: NotYet, in: inFE},
-	"load-server-state-from-file": {class: NotYet, in: inDB, parse: parseLoadServerState},
-	"server-state-file-name":      {class: Implemented, in: inDB, parse: ignoreLine},
+	"load-server-state-from-file": {class: Implemented, in: inDB, parse: parseLoadServerState},
+	"server-state-file-name":      {class: Implemented, in: inDB, parse: parseServerStateFileName},
 	"unique-id-format":            {class: NotYet, in: inDFB},
 	"email-alert":                 {class: NotYet, in: inDFB},
 	"external-check":              {class: NotYet, in: inDB},
@@ -221,6 +221,7 @@ func parseServerLine(p *parser, s *stmt) {
 			return
 		}
 		px.serverIDs[srv.ID] = srv
+		srv.IDForced = true
 	}
 	px.Servers = append(px.Servers, srv)
 }
@@ -333,16 +334,6 @@ func parseSourceLine(p *parser, s *stmt) {
 	if !p.argErrors(s, 0, errs, placeSpaced, argError.message) && source != nil {
 		source.Pos = p.pos(s, 1)
 		p.px.Source = source
-	}
-}
-
-func parseLoadServerState(p *parser, s *stmt) {
-	switch s.arg(1) {
-	case "none":
-	case "global", "local":
-		p.notImplemented(s, s.keyword())
-	default:
-		p.alert(s, 1, codeInvalidValue, "'%s' expects 'global', 'local' or 'none'. Got '%s'", s.keyword(), s.arg(1))
 	}
 }
 

@@ -84,6 +84,9 @@ type Global struct {
 	RcvBufClient, SndBufClient, RcvBufServer, SndBufServer int
 	NotSentLowatClient, NotSentLowatServer                 int
 
+	ServerStateBase string // the directory of server state files that are not absolute; empty: the working directory
+	ServerStateFile string // of all backends with StatesGlobal
+
 	DefaultPath       DefaultPath
 	DefaultPathOrigin string // the directory of DefaultPathOrigin; empty otherwise
 }
@@ -97,6 +100,16 @@ const (
 	PathConfig                     // the directory of the configuration file
 	PathParent                     // the directory above that
 	PathOrigin                     // a directory named in the configuration
+)
+
+// LoadStates says where a backend finds the states that its servers had in a former process.
+type LoadStates uint8
+
+// The values of load-server-state-from-file.
+const (
+	StatesNone   LoadStates = iota
+	StatesGlobal            // in the file of the global section
+	StatesLocal             // in a file of its own
 )
 
 // Steer is how the kernel chooses the worker of a new connection. The keyword is Penstock's own.
@@ -208,6 +221,8 @@ type Proxy struct {
 	ServerKeepAlive    KeepAlive
 	Check              Check
 	LogHealthChecks    bool
+	LoadStates         LoadStates
+	StateFileName      string // of StatesLocal; empty: the name of the backend
 
 	// Both.
 	NoLinger           bool
@@ -345,6 +360,7 @@ type Server struct {
 	Name     string
 	Pos      Pos
 	ID       int
+	IDForced bool
 	Addr     Address
 	Weight   int // default 1
 	Backup   bool

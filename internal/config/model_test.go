@@ -245,7 +245,7 @@ listen d
 	for _, b := range cfg.Proxies[0].Binds {
 		got = append(got, b.ListenerIDs...)
 	}
-	if diff := cmp.Diff([]int{3, 2, 1, 4, 2, 1, 3, 1, 3, 2, 4}, got); diff != "" {
+	if diff := cmp.Diff([]int{3, 2, 1, 4, 2, 1, 4, 1, 3, 2, 4}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -66,17 +66,16 @@ func (p *parser) assignProxyIDs() {
 	}
 }
 
-// assignServerIDs numbers the servers from 1 around the forced numbers.
+// assignServerIDs numbers the servers from 1 around the forced numbers; a server with one of those counts too.
 func assignServerIDs(px *proxyState) {
 	next := 1
 	for _, srv := range px.Servers {
-		if srv.ID != 0 {
-			continue
+		if srv.ID == 0 {
+			for px.serverIDs[next] != nil {
+				next++
+			}
+			srv.ID = next
 		}
-		for px.serverIDs[next] != nil {
-			next++
-		}
-		srv.ID = next
 		next++
 	}
 }

@@ -147,7 +147,7 @@ func (e *Engine) buildBackend(i int, c *config.Proxy, p *session.Proxy) bool {
 		usable, good := e.buildServer(c, s, &p.Servers[n])
 		ok = ok && good
 		if good && !usable {
-			p.Backend.SetUsable(n, false)
+			p.Backend.SetAdmin(n, p.Backend.Server(n).Admin()|backend.Unresolved)
 		}
 	}
 	if !ok {
@@ -205,7 +205,7 @@ func (e *Engine) buildServer(c *config.Proxy, s *config.Server, out *session.Ser
 			e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
 			return false, false
 		}
-		out.Addr = sa
+		out.SetDestination(session.Destination{Addr: sa})
 		return true, true
 	}
 	ip := a.IP
@@ -214,13 +214,13 @@ func (e *Engine) buildServer(c *config.Proxy, s *config.Server, out *session.Ser
 			return e.unresolved(c, s)
 		}
 	}
-	out.FollowPort, out.PortOffset = a.PortOffset, 0
+	d := session.Destination{FollowPort: a.PortOffset, Transparent: ip.IsUnspecified()}
 	port := a.Port
 	if a.PortOffset {
-		out.PortOffset, port = a.Port, 0
+		d.PortOffset, port = a.Port, 0
 	}
-	out.Transparent = ip.IsUnspecified()
-	out.Addr = netio.SockaddrFrom(netip.AddrPortFrom(ip, uint16(port)))
+	d.Addr = netio.SockaddrFrom(netip.AddrPortFrom(ip, uint16(port)))
+	out.SetDestination(d)
 	return true, true
 }
 

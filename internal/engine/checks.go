@@ -1,21 +1,20 @@
 package engine
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/session"
-	"github.com/penstock/penstock/netio"
 )
 
 // buildChecks makes the checker of all servers that are to be checked. It reports every mistake, and whether there
 // was none.
 func (e *Engine) buildChecks() bool {
 	ok := true
-	var servers []check.Server
+	var servers, others []check.Server
 	backends := make([]*check.Backend, len(e.cfg.Proxies))
 	for i, c := range e.cfg.Proxies {
 		if c.Disabled || c.Departed || !c.Kind.HasBackend() {
@@ -33,19 +32,19 @@ func (e *Engine) buildChecks() bool {
 		}
 		for n, s := range c.Servers {
 			if !s.Check.Enabled || s.Departed {
+				if s.Track.Server == "" && !s.Departed {
+					others = append(others, check.Server{Backend: backends[i], Index: n, Config: s})
+				}
 				continue
 			}
-			target, good := e.checkTarget(c, s, &e.proxies[i].Servers[n])
+			target, good := e.checkTarget(i, n)
 			ok = ok && good
 			servers = append(servers, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
 		}
 	}
-	if len(servers) == 0 {
-		return ok
-	}
 	g := &e.cfg.Global
 	e.checker = check.New(check.Options{
-		Servers: servers, Trackers: e.trackers(backends), Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Servers: servers, Trackers: e.trackers(backends), Others: others, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
 		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
 		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
@@ -78,7 +77,7 @@ func (e *Engine) trackers(backends []*check.Backend) []check.Tracker {
 		}
 		listed[at] = true
 		if add(to) { // maintenance is taken over too
-			state.SetUsable(at.server, false)
+			state.SetAdmin(at.server, state.Server(at.server).Admin()|backend.InheritedMaint)
 		}
 		list = append(list, check.Tracker{
 			Backend: backends[at.proxy], Index: at.server, Config: s, Of: backends[to.proxy], OfIndex: to.server,
@@ -109,49 +108,39 @@ func (e *Engine) findServer(t config.Track) (proxy, server int, ok bool) {
 }
 
 // checkTarget is where the check of a server connects to: the server, unless its line has another address or port.
-func (e *Engine) checkTarget(c *config.Proxy, s *config.Server, server *session.Server) (t check.Target, ok bool) {
+func (e *Engine) checkTarget(i, n int) (t check.Target, ok bool) {
+	c, server := e.cfg.Proxies[i], &e.proxies[i].Servers[n]
+	s := c.Servers[n]
 	t = check.Target{
-		Addr: server.Addr, Options: server.Options, HasSource: server.HasSource, Source: server.Source,
+		Options: server.Options, HasSource: server.HasSource, Source: server.Source,
 		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
 	}
-	port := uint16(0)
-	if t.Addr.Family() != netio.FamilyUnix {
-		port = t.Addr.Port()
-	}
+	at := checkPlace{port: s.Check.Port}
 	switch a := &s.Check.Addr; a.Kind {
 	case config.AddrUnix, config.AddrAbstract:
-		sa, err := unixAddr(a)
-		if err != nil {
+		if _, err := unixAddr(a); err != nil {
 			e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
 			return t, false
 		}
-		t.Addr = sa
-		return t, true
 	case config.AddrTCP:
-		ip := a.IP
-		if !ip.IsValid() {
+		if at.ip = a.IP; !at.ip.IsValid() {
 			var err error
-			if ip, err = lookUp(a.Host, a.Family); err != nil {
+			if at.ip, err = lookUp(a.Host, a.Family); err != nil {
 				e.opt.Report.Alertf("%s : 'server %s/%s' : could not resolve address '%s' of the check.", place(s.Pos), c.Name, s.Name, a.Host)
 				return t, false
 			}
 		}
-		if a.Port > 0 {
-			port = uint16(a.Port)
+		if at.port == 0 {
+			at.port = a.Port
 		}
-		t.Addr = netio.SockaddrFrom(netip.AddrPortFrom(ip, port))
 	}
-	if s.Check.Port > 0 && t.Addr.Family() != netio.FamilyUnix {
-		t.Addr.SetPort(uint16(s.Check.Port))
-	}
+	e.checkAt[serverKey{i, n}] = at
+	t.Addr = e.target(i, n)
 	return t, true
 }
 
 // startChecks begins to check; e.mu is held.
 func (e *Engine) startChecks() {
-	if e.checker == nil {
-		return
-	}
 	if err := e.checker.Start(); err != nil {
 		e.opt.Report.Alertf("%v; no server is checked.", err)
 		return
@@ -172,9 +161,6 @@ func (e *Engine) stopChecks() {
 
 // CheckState is what is known of the health of a server, both by number; false when it is not checked.
 func (e *Engine) CheckState(proxy, server int) (check.State, bool) {
-	if e.checker == nil {
-		return check.State{}, false
-	}
 	return e.checker.State(proxy, server)
 }
 

@@ -157,8 +157,12 @@ listen l
     timeout server 1s
     server gone 127.0.0.1:1
 `, testutil.Loopback(testutil.FreePort(t))))
-	if e.checker != nil {
-		t.Error("something is checked")
+	for i, p := range e.cfg.Proxies {
+		for n := range p.Servers {
+			if _, checked := e.CheckState(i, n); checked {
+				t.Errorf("server %d of proxy %d is checked", n, i)
+			}
+		}
 	}
 }
 
@@ -181,12 +185,12 @@ func TestCheckTarget(t *testing.T) {
 			t.Errorf("%s: %v", c.server, found.List)
 			continue
 		}
-		e := &Engine{cfg: cfg, opt: Options{Report: &config.Reporter{W: &testutil.Output{}}}, shared: &session.Shared{}, checking: true}
+		e := &Engine{cfg: cfg, opt: Options{Report: &config.Reporter{W: &testutil.Output{}}}, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, checking: true}
 		if !e.buildProxies("") {
 			t.Errorf("%s: cannot be built", c.server)
 			continue
 		}
-		target, ok := e.checkTarget(cfg.Proxies[0], cfg.Proxies[0].Servers[0], &e.proxies[0].Servers[0])
+		target, ok := e.checkTarget(0, 0)
 		if addr := target.Addr.Addr(); !ok || addr.AddrPort().String() != c.want {
 			t.Errorf("%s: checked at %v, %v; want %s", c.server, addr.AddrPort(), ok, c.want)
 		}

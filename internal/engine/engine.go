@@ -42,7 +42,7 @@ type Engine struct {
 	proxies []*session.Proxy // by place in cfg.Proxies
 	workers []*worker.Worker
 	outlets *logging.Outlets
-	checker *check.Checker // nil: no server is checked
+	checker *check.Checker // of all servers, checked or not
 
 	steering steering
 
@@ -61,8 +61,12 @@ type Engine struct {
 	left     bool   // DrainListeners was called
 	paused   bool
 	running  bool
-	cleared  map[serverPlace]checkCounts // of checks, when the counters were cleared
-	checks   bool                        // the checker runs
+	checkAt  map[serverKey]checkPlace
+
+	frontends                []FrontendState // by place; nil: all ready
+	maxConnRate, maxSessRate int
+	cleared                  map[serverKey]checkCounts // of checks, when the counters were cleared
+	checks                   bool                      // the checker runs
 
 	freezeFrom int // worker that Freeze asks first; the handover's goroutine only
 
@@ -83,7 +87,7 @@ const mailboxSize = 4096
 // and binds every listener, and starts nothing. Every mistake is reported; on error all is closed
 // again.
 func New(cfg *config.Config, opt Options) (e *Engine, err error) {
-	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), live: make(chan struct{}), closed: make(chan struct{})}
+	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), checkAt: map[serverKey]checkPlace{}, live: make(chan struct{}), closed: make(chan struct{})}
 	e.handed = newInheritance(opt.Inherited)
 	defer e.handed.closeRest()
 	defer func() {
@@ -120,19 +124,20 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 		e.shared.IdleMs = 1000
 	}
 	e.shared.Conns.SetMax(g.MaxConn)
-	// Nothing comes between a connection and its session yet, so the two limits are one.
-	rate := g.MaxConnRate
-	if g.MaxSessRate > 0 && (rate == 0 || g.MaxSessRate < rate) {
-		rate = g.MaxSessRate
+	e.SetMaxConnRate(g.MaxConnRate)
+	e.SetMaxSessRate(g.MaxSessRate)
+	former, err := readTopologies(opt.Former)
+	if err != nil {
+		return e, err
 	}
-	e.shared.ConnRate.SetMax(rate)
-
-	for _, topology := range opt.Former {
-		if err := addDeparted(cfg, topology); err != nil {
-			return e, err
-		}
+	for _, f := range former {
+		addDeparted(cfg, f.Proxies)
 	}
 	ok := e.buildProxies(hostname) && e.buildChecks()
+	if ok {
+		e.loadStates()
+		e.inheritStates(former)
+	}
 	for i := range threads {
 		w, err := worker.New(e.shared, worker.Options{
 			ID:        i,
@@ -154,9 +159,13 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 
 // Check reports whether New would accept the configuration, binding nothing.
 func Check(cfg *config.Config, opt Options) bool {
-	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checking: true}
+	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, checking: true}
 	hostname, _ := os.Hostname()
-	return e.buildProxies(hostname) && e.buildChecks()
+	if !e.buildProxies(hostname) || !e.buildChecks() {
+		return false
+	}
+	e.loadStates()
+	return true
 }
 
 // pipeBudget is the number of pipes of the usual size that an unprivileged user may have

@@ -1,14 +1,17 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/internal/statefile"
 )
 
 // Handover, both roles: the old process freezes sessions and lets go of them, the new one places them in its
@@ -19,7 +22,15 @@ import (
 // sessions keep their timeouts, their log lines and their place in all figures. A proxy or server without
 // sessions does not depart, it is just gone.
 
-// Topology describes the proxies and servers that have sessions, for the process that takes those over.
+// topology is what the process that takes over should know. That of the first version was the list of proxies alone.
+type topology struct {
+	Proxies []*config.Proxy `json:"proxies"`          // those with sessions, with the servers that have some
+	States  string          `json:"states,omitempty"` // of all servers, as a state file has them
+	Moved   []moved         `json:"moved,omitempty"`
+}
+
+// Topology describes the proxies and servers that have sessions, and the states of all servers, for the process that
+// takes over.
 func (e *Engine) Topology() ([]byte, error) {
 	var out []*config.Proxy
 	for i, c := range e.cfg.Proxies {
@@ -32,7 +43,7 @@ func (e *Engine) Topology() ([]byte, error) {
 		for n, s := range c.Servers {
 			if p.Backend.Server(n).Served() > 0 {
 				resolved := *s
-				if ap := p.Servers[n].Addr.Addr(); ap.AddrPort().IsValid() {
+				if ap := p.Servers[n].Destination().Addr.Addr(); ap.AddrPort().IsValid() {
 					resolved.Addr.IP = ap.AddrPort().Addr()
 				}
 				described.Servers = append(described.Servers, &resolved)
@@ -40,22 +51,55 @@ func (e *Engine) Topology() ([]byte, error) {
 		}
 		out = append(out, &described)
 	}
-	text, err := json.Marshal(out)
+	var states strings.Builder
+	if err := statefile.Write(&states, e.States(-1)); err != nil {
+		return nil, fmt.Errorf("describe servers: %w", err)
+	}
+	text, err := json.Marshal(topology{Proxies: out, States: states.String(), Moved: e.movedServers()})
 	if err != nil {
 		return nil, fmt.Errorf("describe proxies: %w", err)
 	}
 	return text, nil
 }
 
+// readTopologies reads what former processes say of themselves.
+func readTopologies(texts [][]byte) ([]topology, error) {
+	list := make([]topology, len(texts))
+	for i, text := range texts {
+		if text = bytes.TrimSpace(text); len(text) == 0 {
+			continue
+		}
+		into := any(&list[i])
+		if text[0] == '[' {
+			into = &list[i].Proxies
+		}
+		if err := json.Unmarshal(text, into); err != nil {
+			return nil, fmt.Errorf("description of the former process's proxies: %w", err)
+		}
+	}
+	return list, nil
+}
+
+// inheritStates gives the servers the states that they had in former processes.
+func (e *Engine) inheritStates(former []topology) {
+	for _, f := range former {
+		if f.States != "" {
+			list, err := statefile.Read(strings.NewReader(f.States))
+			if err != nil {
+				e.opt.Report.Warningf("The states of servers are not taken over: %v.", err)
+			}
+			for i, c := range e.cfg.Proxies {
+				if c.Kind.HasBackend() && !c.Disabled && !c.Departed {
+					e.restore(i, list, false)
+				}
+			}
+		}
+		e.move(f.Moved)
+	}
+}
+
 // addDeparted adds to the configuration what only a former process has.
-func addDeparted(cfg *config.Config, topology []byte) error {
-	if len(topology) == 0 {
-		return nil
-	}
-	var former []*config.Proxy
-	if err := json.Unmarshal(topology, &former); err != nil {
-		return fmt.Errorf("description of the former process's proxies: %w", err)
-	}
+func addDeparted(cfg *config.Config, former []*config.Proxy) {
 	for _, f := range former {
 		if f == nil {
 			continue
@@ -85,7 +129,6 @@ func addDeparted(cfg *config.Config, topology []byte) error {
 			}
 		}
 	}
-	return nil
 }
 
 // Sessions is the number of sessions that live here; any goroutine may ask.

@@ -176,24 +176,41 @@ func TestFormerTopology(t *testing.T) {
 		{"[]", true},
 		{"null", true},
 		{`[null,{"Name":"x","Kind":1,"New":{"a":1},"Servers":[null,{"Name":"s"}]}]`, true},
+		{`{}`, true},
+		{`{"proxies":[null],"states":"x","moved":[{}],"new":1}`, true},
 		{`[{"Name":7}]`, false},
+		{`{"proxies":[{"Name":7}]}`, false},
 		{"nonsense", false},
 	} {
 		cfg, _ := config.LoadText("test.cfg", "listen l\n    bind 127.0.0.1:1\n", config.Options{})
-		if err := addDeparted(cfg, []byte(test.text)); (err == nil) != test.ok {
+		former, err := readTopologies([][]byte{[]byte(test.text)})
+		if (err == nil) != test.ok {
 			t.Errorf("%q: %v", test.text, err)
+		}
+		for _, f := range former {
+			addDeparted(cfg, f.Proxies)
 		}
 	}
 }
 
 func FuzzFormerTopology(f *testing.F) {
 	f.Add([]byte(`[{"Name":"l","Kind":3,"Servers":[{"Name":"s","Addr":{"IP":"127.0.0.1","Port":1}}],"Logs":[{"Kind":3,"FD":7}]}]`))
+	f.Add([]byte(`{"states":"1\n3 l 1 s x 1 9 7 1 3 6 3 4 2 0 0 0 - 1 -","moved":[{"Backend":"l","Server":"s","From":"127.0.0.1:1","To":"[::1]:2"}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		cfg, _ := config.LoadText("test.cfg", "listen l\n    server s 127.0.0.1:1\n", config.Options{})
-		if addDeparted(cfg, text) != nil {
+		former, err := readTopologies([][]byte{text})
+		if err != nil {
 			return
 		}
-		e := &Engine{cfg: cfg, opt: Options{Report: &config.Reporter{W: &testutil.Output{}}}, shared: &session.Shared{}, checking: true}
-		e.buildProxies("host")
+		for _, f := range former {
+			addDeparted(cfg, f.Proxies)
+		}
+		e := &Engine{
+			cfg: cfg, opt: Options{Report: &config.Reporter{W: &testutil.Output{}}}, shared: &session.Shared{},
+			checkAt: map[serverKey]checkPlace{}, checking: true,
+		}
+		if e.buildProxies("host") && e.buildChecks() {
+			e.inheritStates(former)
+		}
 	})
 }

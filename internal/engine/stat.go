@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock/internal/backend"
@@ -13,9 +14,6 @@ import (
 	"github.com/penstock/penstock/netio"
 	"github.com/penstock/penstock/sched"
 )
-
-// serverPlace is a server by the numbers of its proxy and of itself.
-type serverPlace struct{ proxy, server int }
 
 // checkCounts are what a check counts.
 type checkCounts struct{ failures, downs uint64 }
@@ -35,14 +33,14 @@ func (e *Engine) ProxyID(name string) (id int, ok bool) {
 func (e *Engine) Stat(sel stats.Selection) []stats.Row {
 	f := filler{e: e, sel: sel, now: sched.NewClock().MonoNs()}
 	e.mu.Lock()
-	f.frontStatus = "OPEN"
+	f.status = "OPEN"
 	switch {
 	case e.stopping || e.left:
-		f.frontStatus = "STOP"
+		f.status = "STOP"
 	case e.paused:
-		f.frontStatus = "PAUSED"
+		f.status = "PAUSED"
 	}
-	f.cleared = e.cleared
+	f.cleared, f.fronts = e.cleared, slices.Clone(e.frontends)
 	e.mu.Unlock()
 	for i, c := range e.cfg.Proxies {
 		if c.Disabled || c.Departed || sel.Proxy >= 0 && c.ID != sel.Proxy {
@@ -63,11 +61,12 @@ func (e *Engine) Stat(sel stats.Selection) []stats.Row {
 
 // filler makes rows; at, c and p are the proxy that it is at.
 type filler struct {
-	e           *Engine
-	sel         stats.Selection
-	now         int64
-	frontStatus string
-	cleared     map[serverPlace]checkCounts
+	e       *Engine
+	sel     stats.Selection
+	now     int64
+	status  string          // of frontends
+	fronts  []FrontendState // by place; nil: all ready
+	cleared map[serverKey]checkCounts
 
 	at   int
 	c    *config.Proxy
@@ -123,7 +122,16 @@ func (f *filler) frontend() {
 	r.Set(stats.SMax, int64(p.Conns.Most()))
 	r.Set(stats.SLim, int64(limit))
 	r.Count(stats.STot, total)
-	r.SetText(stats.Status, f.frontStatus)
+	status := f.status
+	if f.fronts != nil && status != "STOP" {
+		switch f.fronts[f.at] {
+		case FrontendPaused:
+			status = "PAUSED"
+		case FrontendStopped:
+			status = "STOP"
+		}
+	}
+	r.SetText(stats.Status, status)
 	r.Set(stats.Rate, rate)
 	r.Set(stats.RateLim, int64(f.c.RateLimitSessions))
 	r.Set(stats.RateMax, most)
@@ -215,7 +223,7 @@ func (f *filler) servers() {
 
 // health is the one that a server shows, which may be that of the one it tracks.
 func (f *filler) health(i int, c *config.Server) (state check.State, checked, own bool) {
-	at := serverPlace{f.at, i}
+	at := serverKey{f.at, i}
 	for range len(f.e.cfg.Proxies) + 1 { // a circle ends somewhere
 		if c.Track.Server == "" {
 			break
@@ -224,26 +232,42 @@ func (f *filler) health(i int, c *config.Server) (state check.State, checked, ow
 		if !ok {
 			break
 		}
-		at = serverPlace{proxy, server}
+		at = serverKey{proxy, server}
 		c = f.e.cfg.Proxies[proxy].Servers[server]
 	}
 	state, checked = f.e.CheckState(at.proxy, at.server)
-	return state, checked, checked && at == serverPlace{f.at, i}
+	return state, checked, checked && at == serverKey{f.at, i}
 }
 
-// serverStatus is what a server is called.
+// serverStatus is what a server is called. state is that of the server that it tracks in the end, or its own; checked
+// says that checks are made; via is the server that it tracks, or empty.
 func serverStatus(s *backend.Server, state *check.State, checked bool, via string) string {
+	operation, health, word := s.Operation(), state.Health, "UP"
 	switch {
-	case !s.Enabled() && via != "":
+	case s.Admin()&backend.Unresolved != 0:
+		return "MAINT (resolution)"
+	case s.Admin()&backend.InheritedMaint != 0:
 		return "MAINT (via " + via + ")"
 	case !s.Enabled():
 		return "MAINT"
-	case !checked && s.Up():
-		return "no check"
-	case !checked:
+	case operation == backend.Stopped && !checked:
 		return "DOWN"
+	case operation == backend.Stopped: // also by order, whatever its checks say
+		if n, of := health.Value, health.Rise; n > 0 {
+			return fmt.Sprintf("DOWN %d/%d", n, of)
+		}
+		return "DOWN"
+	case operation == backend.Stopping:
+		word = "NOLB"
+	case s.Admin()&backend.Drain != 0:
+		word = "DRAIN"
+	case !checked:
+		return "no check"
 	}
-	return state.Health.String()
+	if n, of := health.Progress(); checked && health.Up() && n < of {
+		return fmt.Sprintf("%s %d/%d", word, n, of)
+	}
+	return word
 }
 
 func (f *filler) server(i int, c *config.Server, s *backend.Server) {
@@ -256,9 +280,6 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	if c.Track.Server != "" {
 		via = c.Track.Proxy + "/" + c.Track.Server
 		r.SetText(stats.Tracked, via)
-		if proxy, server, ok := f.e.findServer(c.Track); !ok || f.e.proxies[proxy].Backend.Server(server).Enabled() {
-			via = ""
-		}
 	}
 	n := s.CumSessions()
 	r.Set(stats.QCur, int64(s.Queued()))
@@ -275,8 +296,12 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	r.Count(stats.Econ, s.ConnErrors())
 	r.Count(stats.Wretr, s.Retries())
 	r.Count(stats.Wredis, s.Redispatches())
-	r.SetText(stats.Status, serverStatus(s, &state, checked, via))
-	r.Set(stats.Weight, int64(s.Weight()))
+	r.SetText(stats.Status, serverStatus(s, &state, checked && !state.Off, via))
+	weight, share := f.p.Backend.Share(i)
+	r.Set(stats.Weight, int64(weight))
+	if s.Operation() == backend.Starting && s.Weight() > 0 && s.Admin()&backend.Drain == 0 {
+		r.Set(stats.Throttle, int64(share))
+	}
 	r.Set(stats.Uweight, int64(s.Weight()))
 	r.Set(stats.Act, number(!s.Backup))
 	r.Set(stats.Bck, number(s.Backup))
@@ -285,21 +310,24 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	r.Count(stats.Lbtot, n-out.Cleared.Load())
 	r.Set(stats.Rate, int64(out.Assigned.Rate(f.now, n)))
 	r.Set(stats.RateMax, int64(out.Assigned.Max()))
-	if own {
+	if own && !state.Off {
 		r.Set(stats.Downtime, int64(down/time.Second))
 		f.checked(r, i, &state)
 	}
 	f.times(r, &t)
-	addr, _ := endpoint(out.Addr.Addr())
+	addr, _ := endpoint(out.Destination().Addr.Addr())
 	r.SetText(stats.Addr, addr)
 	r.Zero(stats.SrvIcur, stats.IdleConnCur, stats.SafeConnCur, stats.UsedConnCur, stats.NeedConnEst, stats.SRID, stats.PrivIdleCur)
 }
 
 // checked fills what the check of a server found.
 func (f *filler) checked(r *stats.Row, i int, state *check.State) {
-	before := f.cleared[serverPlace{f.at, i}]
+	before := f.cleared[serverKey{f.at, i}]
 	r.Count(stats.Chkfail, state.Failures-before.failures)
 	r.Count(stats.Chkdown, state.Downs-before.downs)
+	if !f.p.Backend.Server(i).Enabled() {
+		return // no check is made
+	}
 	status := state.Status.String()
 	if state.Running {
 		status = "* " + status
@@ -437,7 +465,7 @@ func (e *Engine) ClearCounters(all bool) {
 	for _, w := range e.workers {
 		w.Call((*session.Table).ClearCounters)
 	}
-	cleared := map[serverPlace]checkCounts{}
+	cleared := map[serverKey]checkCounts{}
 	for i, p := range e.proxies {
 		p.ClearedFE.Store(p.CumConns.Load())
 		p.ClearedBE.Store(p.CumBeConns.Load())
@@ -448,7 +476,7 @@ func (e *Engine) ClearCounters(all bool) {
 		for n := range p.Servers {
 			p.Servers[n].Cleared.Store(p.Backend.Server(n).CumSessions())
 			if state, ok := e.CheckState(i, n); ok {
-				cleared[serverPlace{i, n}] = checkCounts{state.Failures, state.Downs}
+				cleared[serverKey{i, n}] = checkCounts{state.Failures, state.Downs}
 			}
 		}
 	}

@@ -109,9 +109,10 @@ func (t *Table) dial(id uint32, s *Session) bool {
 	srv := &be.Servers[s.srv]
 	s.state = stateConnecting
 	s.flags &^= timedOut | noResource
-	to := &srv.Addr
-	if srv.FollowPort || srv.Transparent {
-		if !t.followClient(s, srv) {
+	d := srv.Destination()
+	to := &d.Addr
+	if d.FollowPort || d.Transparent {
+		if !t.followClient(s, d) {
 			return t.connectFailed(id, s)
 		}
 		to = &t.sa
@@ -154,24 +155,24 @@ func (t *Table) dial(id uint32, s *Session) bool {
 
 // followClient leaves in t.sa the server's address with the client's destination port, or the client's
 // whole original destination.
-func (t *Table) followClient(s *Session, srv *Server) bool {
+func (t *Table) followClient(s *Session, d *Destination) bool {
 	var local netio.Sockaddr
 	if netio.LocalAddr(int(s.side[client].fd), &local) != 0 || local.Family() == netio.FamilyUnix {
 		return false
 	}
 	port := int(local.Port())
-	t.sa = srv.Addr
-	if srv.Transparent {
+	t.sa = d.Addr
+	if d.Transparent {
 		t.sa = local
 	}
-	if srv.FollowPort {
-		port += srv.PortOffset
+	if d.FollowPort {
+		port += d.PortOffset
 		if port <= 0 || port > 65535 {
 			return false
 		}
 		t.sa.SetPort(uint16(port))
-	} else if srv.Transparent && srv.Addr.Port() != 0 {
-		t.sa.SetPort(srv.Addr.Port())
+	} else if d.Transparent && d.Addr.Port() != 0 {
+		t.sa.SetPort(d.Addr.Port())
 	}
 	return true
 }

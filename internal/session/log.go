@@ -87,7 +87,7 @@ func (t *Table) fillRecord(p *Proxy, s *Session) {
 	srv := &be.Servers[s.srv]
 	r.ServerName, r.ServerID = srv.Name, be.Backend.Server(int(s.srv)).ID
 	r.SrvConn = be.Backend.Server(int(s.srv)).Served()
-	r.ServerAddr = srv.Addr.Addr()
+	r.ServerAddr = srv.Destination().Addr.Addr()
 	if p.Format != nil && p.Format.NeedsLocalAddr() && s.side[server].fd >= 0 {
 		r.LocalAddr = localAddr(s.side[server].fd)
 	}

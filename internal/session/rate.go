@@ -6,7 +6,7 @@ import "sync/atomic"
 // date, which every event moves ahead by its share of a second. Events may come while that date is
 // less than a tenth of a second ahead, so that a pause earns a small burst and no more.
 type Rate struct {
-	perEventNs int64 // 0: no limit; set before use
+	perEventNs atomic.Int64 // 0: no limit
 	_          [cacheLine]byte
 	ahead      atomic.Int64 // monotonic ns
 	_          [cacheLine]byte
@@ -20,17 +20,18 @@ const (
 	nsPerSecond = int64(1e9)
 )
 
-// SetMax sets the limit in events per second; 0 is none. Before Start only.
+// SetMax sets the limit in events per second; 0 is none.
 func (r *Rate) SetMax(perSecond int) {
-	r.perEventNs = 0
+	perEvent := int64(0)
 	if perSecond > 0 {
-		r.perEventNs = max(nsPerSecond/int64(perSecond), 1)
+		perEvent = max(nsPerSecond/int64(perSecond), 1)
 	}
+	r.perEventNs.Store(perEvent)
 }
 
 // delayMs is how long to wait for room, 0 when there is some.
 func (r *Rate) delayMs(nowNs int64) uint32 {
-	if r.perEventNs == 0 {
+	if r.perEventNs.Load() == 0 {
 		return 0
 	}
 	over := r.ahead.Load() - nowNs - burstNs
@@ -42,12 +43,13 @@ func (r *Rate) delayMs(nowNs int64) uint32 {
 
 // count notes an event. Workers that found room at the same time may each have one.
 func (r *Rate) count(nowNs int64) {
-	if r.perEventNs == 0 {
+	perEvent := r.perEventNs.Load()
+	if perEvent == 0 {
 		return
 	}
 	for {
 		old := r.ahead.Load()
-		if r.ahead.CompareAndSwap(old, max(old, nowNs)+r.perEventNs) {
+		if r.ahead.CompareAndSwap(old, max(old, nowNs)+perEvent) {
 			return
 		}
 	}

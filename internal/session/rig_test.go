@@ -79,9 +79,11 @@ func mustRig(tb testing.TB, o rigOptions) *rig {
 	server.Name = "s1"
 	server.Options = conn.Compile()
 	if o.serverAddr != nil {
-		server.Addr = *o.serverAddr
+		server.SetDestination(Destination{Addr: *o.serverAddr})
 	} else {
-		r.remote, server.Addr = mustListen(tb, o.network, netio.ConnOptions{NoDelay: o.network != "unix"})
+		var at netio.Sockaddr
+		r.remote, at = mustListen(tb, o.network, netio.ConnOptions{NoDelay: o.network != "unix"})
+		server.SetDestination(Destination{Addr: at})
 	}
 	r.logFD = mustDatagram(tb)
 

@@ -67,23 +67,44 @@ type Proxy struct {
 
 // Server is what a session must know to connect to one server.
 type Server struct {
-	Name        string
-	Departed    bool // not in the configuration, see Proxy
+	Name       string
+	Departed   bool // not in the configuration, see Proxy
+	Options    netio.OptionSet
+	HasSource  bool
+	Source     netio.Sockaddr
+	SourceLow  uint16 // port range of the source; 0: the kernel chooses
+	SourceHigh uint16
+	SourceNext atomic.Uint32
+	Interface  string
+
+	Traffic  []*Traffic      // by worker
+	Cleared  atomic.Uint64   // slots taken when the counters were cleared
+	Assigned sched.Frequency // of the slots taken
+
+	destination atomic.Pointer[Destination]
+}
+
+// Destination is where connections to a server go. It never changes; another one takes its place.
+type Destination struct {
 	Addr        netio.Sockaddr
 	PortOffset  int  // added to the client's destination port when FollowPort
 	FollowPort  bool // the port follows the client's destination port
 	Transparent bool // connect to the client's original destination
-	Options     netio.OptionSet
-	HasSource   bool
-	Source      netio.Sockaddr
-	SourceLow   uint16 // port range of the source; 0: the kernel chooses
-	SourceHigh  uint16
-	SourceNext  atomic.Uint32
-	Interface   string
-	Traffic     []*Traffic      // by worker
-	Cleared     atomic.Uint64   // slots taken when the counters were cleared
-	Assigned    sched.Frequency // of the slots taken
 }
+
+// nowhere is the destination of a server that has none yet.
+var nowhere = &Destination{}
+
+// Destination is where new connections to the server go.
+func (s *Server) Destination() *Destination {
+	if d := s.destination.Load(); d != nil {
+		return d
+	}
+	return nowhere
+}
+
+// SetDestination sends new connections elsewhere; any goroutine may call it.
+func (s *Server) SetDestination(d Destination) { s.destination.Store(&d) }
 
 // AddListener gives a listener to the table.
 func (t *Table) AddListener(l *Listener) {

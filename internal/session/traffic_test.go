@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/penstock/penstock/internal/backend"
 )
 
 // timeless is what a test can know of the totals.
@@ -85,7 +87,7 @@ func TestTrafficCountsHowSessionsEnd(t *testing.T) {
 		})
 	}
 	t.Run("no server", func(t *testing.T) {
-		r := mustRig(t, rigOptions{configure: func(p *Proxy) { p.Backend.SetUsable(0, false) }})
+		r := mustRig(t, rigOptions{configure: func(p *Proxy) { p.Backend.SetAdmin(0, backend.ForcedMaint) }})
 		r.dial()
 		r.line()
 		wantTotals(t, "backend", r.proxy.Back, Totals{ConnErrors: 1})

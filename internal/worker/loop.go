@@ -213,10 +213,10 @@ func (w *Worker) obey(o uint32) bool {
 		w.takeCalls()
 	}
 	if o&orderPause != 0 {
-		w.pause()
+		w.pause(anyProxy)
 	}
 	if o&orderResume != 0 {
-		w.resume()
+		w.resume(anyProxy)
 	}
 	if o&orderKill != 0 {
 		w.Table.KillAll()
@@ -276,9 +276,13 @@ func (w *Worker) kickAll() {
 	}
 }
 
-func (w *Worker) pause() {
+// anyProxy stands for the listeners of all proxies.
+const anyProxy = -1
+
+// pause stops listening for a proxy.
+func (w *Worker) pause(proxy int) {
 	for i, l := range w.Table.Listeners {
-		if w.watched[i] == closed || w.watched[i] == paused {
+		if w.watched[i] == closed || w.watched[i] == paused || proxy != anyProxy && l.Proxy != proxy {
 			continue
 		}
 		w.unwatch(i, paused)
@@ -288,15 +292,19 @@ func (w *Worker) pause() {
 	}
 }
 
-func (w *Worker) resume() {
+// resume takes pause back. It reports whether all listen; those that do not will be tried again.
+func (w *Worker) resume(proxy int) (all bool) {
+	all = true
 	for i, l := range w.Table.Listeners {
-		if w.watched[i] != paused {
+		if w.watched[i] != paused || proxy != anyProxy && l.Proxy != proxy {
 			continue
 		}
 		if !w.listenAgain(i) {
+			all = false
 			w.Table.Complain(w.Table.Proxies[l.Proxy], netio.EADDRINUSE)
 		}
 	}
+	return all
 }
 
 // listenAgain takes the pause of a listener back, or tries again later. It must not be watched
@@ -325,13 +333,13 @@ func (w *Worker) leaveListeners(abandoned []bool) {
 			}
 		}
 	}
-	w.closeListeners()
+	w.closeListeners(anyProxy)
 }
 
-// closeListeners closes without shutdown(2): another process may hold the same sockets.
-func (w *Worker) closeListeners() {
+// closeListeners closes those of a proxy without shutdown(2): another process may hold the same sockets.
+func (w *Worker) closeListeners(proxy int) {
 	for i, l := range w.Table.Listeners {
-		if w.watched[i] == closed {
+		if w.watched[i] == closed || proxy != anyProxy && l.Proxy != proxy {
 			continue
 		}
 		w.unwatch(i, closed)
@@ -341,7 +349,7 @@ func (w *Worker) closeListeners() {
 
 func (w *Worker) close() {
 	w.Table.Close()
-	w.closeListeners()
+	w.closeListeners(anyProxy)
 	w.waker.Close()
 	w.epoll.Close()
 }

@@ -187,6 +187,18 @@ func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
 // Resume makes paused listeners listen again.
 func (w *Worker) Resume() { w.orderInstead(orderResume, orderPause) }
 
+// PauseProxy is Pause for the listeners of one proxy, by its place. It returns when it is done.
+func (w *Worker) PauseProxy(proxy int) { w.do(func() { w.pause(proxy) }) }
+
+// ResumeProxy takes PauseProxy back. It reports whether all listen again; the others will be tried again.
+func (w *Worker) ResumeProxy(proxy int) (all bool) {
+	w.do(func() { all = w.resume(proxy) })
+	return all
+}
+
+// CloseProxy closes the listeners of one proxy for good.
+func (w *Worker) CloseProxy(proxy int) { w.do(func() { w.closeListeners(proxy) }) }
+
 // StopAccepting leaves listeners alone without closing them: connections wait in their queues for whoever else
 // holds the sockets. Those named by their place in Table.Listeners are not meant: nobody else has them.
 // AcceptAgain takes it back. Both return when it is so.

@@ -1,0 +1,272 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/backend"
+	"github.com/penstock/penstock/internal/check"
+	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/internal/statefile"
+	"github.com/penstock/penstock/netio"
+)
+
+// The states of servers outlive a process in two ways: in a file that an operator wrote ("show servers state"), and
+// in what the process itself hands to its successor. Where both have a server the latter, which is newer, counts.
+
+// Bits of srv_check_state.
+const (
+	checkRunning    = 1
+	checkConfigured = 2
+	checkEnabled    = 4
+	checkPaused     = 8
+)
+
+// States are the states of all servers of a proxy, or of all proxies with -1.
+func (e *Engine) States(proxy int) (list []statefile.Server) {
+	for i, c := range e.cfg.Proxies {
+		if !c.Kind.HasBackend() || c.Departed || proxy >= 0 && i != proxy {
+			continue
+		}
+		for n, s := range c.Servers {
+			if !s.Departed {
+				list = append(list, e.state(i, n))
+			}
+		}
+	}
+	return list
+}
+
+func (e *Engine) state(proxy, server int) statefile.Server {
+	c := e.cfg.Proxies[proxy]
+	s := c.Servers[server]
+	o := e.proxies[proxy].Backend.Server(server)
+	d := e.proxies[proxy].Servers[server].Destination()
+	a := d.Addr.Addr()
+	to := a.AddrPort()
+	same, _ := o.Since()
+	r := statefile.Server{
+		BackendID: c.ID, Backend: c.Name, BackendIDForced: c.IDForced, ID: o.ID, Name: s.Name, IDForced: s.IDForced,
+		Addr: to.Addr(), Port: int(to.Port()), FQDN: s.Addr.Host,
+		Operation: int(o.Operation()), Admin: int(o.Admin()), Weight: o.Weight(), InitialWeight: o.InitialWeight(),
+		SinceChange: int(same / time.Second), CheckStatus: int(check.Initial),
+	}
+	if o.Enabled() && (o.Up() || s.Track.Server != "") {
+		r.CheckHealth = s.Check.Rise
+	}
+	if s.Disabled {
+		r.CheckState = checkPaused // for ever, when there is no check
+	}
+	if k, checked := e.CheckState(proxy, server); checked {
+		r.CheckStatus, r.CheckHealth, r.CheckState = int(k.Status), k.Health.Value, checkConfigured
+		r.CheckResult = result(k.Status)
+		if !k.Off {
+			r.CheckState |= checkEnabled
+		}
+		if k.Running {
+			r.CheckState |= checkRunning
+		}
+		if !o.Enabled() {
+			r.CheckState |= checkPaused
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := e.checkAt[serverKey{proxy, server}]
+	r.CheckAddr, r.CheckPort = at.ip, at.port
+	return r
+}
+
+// result is the number of an outcome.
+func result(s check.Status) int {
+	switch {
+	case s == check.L7OKC:
+		return 4
+	case s.Passed():
+		return 3
+	case s < check.SockErr:
+		return 0
+	}
+	return 2
+}
+
+// loadStates gives the servers the states that the files of the configuration have for them. What is wrong is
+// a warning: the server begins as its line says.
+func (e *Engine) loadStates() {
+	var global []statefile.Server
+	read := false
+	for i, c := range e.cfg.Proxies {
+		if !c.Kind.HasBackend() || c.Disabled || c.Departed {
+			continue
+		}
+		switch c.LoadStates {
+		case config.StatesGlobal:
+			if e.cfg.Global.ServerStateFile == "" {
+				e.opt.Report.Warningf("config : %s '%s' configured to load server state file from global section 'server-state-file' directive. "+
+					"Unfortunately, 'server-state-file' is not set!", c.Kind, c.Name)
+				continue
+			}
+			if !read {
+				global, read = e.readStates(nil, e.cfg.Global.ServerStateFile), true
+			}
+			e.restore(i, global, true)
+		case config.StatesLocal:
+			name := c.StateFileName
+			if name == "" {
+				name = c.Name
+			}
+			list := e.readStates(c, name)
+			for n := range list {
+				if r := &list[n]; r.Backend == c.Name && r.BackendID != c.ID {
+					e.opt.Report.Warningf("config : Proxy '%s': backend ID mismatch: from server state file: '%d', from running config '%d'",
+						c.Name, r.BackendID, c.ID)
+				}
+			}
+			e.restore(i, list, true)
+		}
+	}
+}
+
+// readStates reads the file of a proxy, or the global one.
+func (e *Engine) readStates(p *config.Proxy, name string) []statefile.Server {
+	path := name
+	if base := e.cfg.Global.ServerStateBase; base != "" && !filepath.IsAbs(name) {
+		path = filepath.Join(base, name)
+	}
+	list, err := readFile(path)
+	warn := func(lead, rest string) {
+		if p == nil {
+			e.opt.Report.Warningf("config : config: %s global server state file '%s'%s", lead, path, rest)
+		} else {
+			e.opt.Report.Warningf("config : Proxy '%s': %s server state file '%s'%s", p.Name, lead, path, rest)
+		}
+	}
+	var corrupt *statefile.CorruptError
+	switch {
+	case err == nil:
+	case errors.Is(err, statefile.ErrVersion):
+		warn("Can't get version of the", ".")
+	case errors.As(err, &corrupt):
+		warn("corrupted", fmt.Sprintf(" at line %d.", corrupt.Line))
+	default:
+		warn("Can't open", ": "+reason(err)+".")
+	}
+	return list
+}
+
+// reason is why a file cannot be read, in the words of the C library.
+func reason(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	text := err.Error()
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+func readFile(path string) ([]statefile.Server, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return statefile.Read(f)
+}
+
+// restore gives the servers of a proxy the states of a list: of a file, which has their ports too, or of a former
+// process, which needs no words.
+func (e *Engine) restore(proxy int, list []statefile.Server, file bool) {
+	c := e.cfg.Proxies[proxy]
+	for n, s := range c.Servers {
+		for i := range list {
+			if r := &list[i]; !s.Departed && r.Backend == c.Name && r.Name == s.Name {
+				e.restoreServer(proxy, n, r, file)
+			}
+		}
+	}
+}
+
+func (e *Engine) restoreServer(proxy, server int, r *statefile.Server, file bool) {
+	c := e.cfg.Proxies[proxy]
+	if r.Problem != "" {
+		e.opt.Report.Warningf("config : server-state application failed for server '%s/%s'%s", c.Name, r.Name, r.Problem)
+		return
+	}
+	b := e.proxies[proxy].Backend
+	o := b.Server(server)
+	var say func(string)
+	if file {
+		say = func(line string) { e.opt.Report.Warningf("config : %s", line) }
+	}
+	e.checker.Restore(b.ID, server, check.Former{
+		Admin: backend.Admin(r.Admin), Operation: backend.Operation(r.Operation), Health: r.CheckHealth,
+		Status: check.Status(r.CheckStatus), Off: r.CheckState&(checkConfigured|checkEnabled) == checkConfigured,
+		Checked: r.CheckState&checkConfigured != 0, Weightless: r.InitialWeight == 0,
+		Since: time.Duration(r.SinceChange) * time.Second,
+	}, say)
+	if r.InitialWeight == o.InitialWeight() && (!b.Static() || r.Weight == 0 || r.Weight == o.InitialWeight()) {
+		b.SetWeight(server, r.Weight)
+	}
+	o.SetSince(time.Duration(r.SinceChange) * time.Second)
+	sp := &e.proxies[proxy].Servers[server]
+	if d := *sp.Destination(); file && r.Port > 0 && d.Addr.Family() != netio.FamilyUnix && !d.FollowPort {
+		d.Addr.SetPort(uint16(r.Port))
+		e.setDestination(proxy, server, d)
+	}
+}
+
+// moved is a server that was given another address at run time, for a successor.
+type moved struct {
+	Backend, Server string
+	From            netip.AddrPort // as configured
+	To              netip.AddrPort
+}
+
+// configured is the address of a server's line, invalid when it is a name or none of IP.
+func configured(s *config.Server) netip.AddrPort {
+	if s.Addr.Kind != config.AddrTCP || s.Addr.PortOffset || !s.Addr.IP.IsValid() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(s.Addr.IP, uint16(s.Addr.Port))
+}
+
+// movedServers lists the servers that are elsewhere than their lines say.
+func (e *Engine) movedServers() (list []moved) {
+	for i, c := range e.cfg.Proxies {
+		for n, s := range c.Servers {
+			from := configured(s)
+			if !from.IsValid() || s.Departed || e.proxies[i].Backend == nil {
+				continue
+			}
+			d := e.proxies[i].Servers[n].Destination()
+			a := d.Addr.Addr()
+			if to := a.AddrPort(); to.IsValid() && to != from && !d.FollowPort {
+				list = append(list, moved{c.Name, s.Name, from, to})
+			}
+		}
+	}
+	return list
+}
+
+// move sends servers to where they were in another process, unless their lines have changed.
+func (e *Engine) move(list []moved) {
+	for _, m := range list {
+		proxy, server, ok := e.findServer(config.Track{Proxy: m.Backend, Server: m.Server})
+		if !ok || !m.To.IsValid() || configured(e.cfg.Proxies[proxy].Servers[server]) != m.From {
+			continue
+		}
+		e.setDestination(proxy, server, session.Destination{
+			Addr: netio.SockaddrFrom(m.To), Transparent: m.To.Addr().IsUnspecified(),
+		})
+	}
+}
