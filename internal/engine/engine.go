@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,8 @@ type Options struct {
 
 	// Former are the Topology of the processes whose sessions will be taken over.
 	Former [][]byte
+	// FormerStates are those of processes of which only the states of servers are taken over.
+	FormerStates [][]byte
 	// Inherited are listening sockets of a former process, which bind lines of the same address use instead
 	// of opening their own. New owns them from its call on, whatever it returns, and closes those that it does
 	// not use; see Taken.
@@ -132,10 +135,14 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	for _, f := range former {
 		addDeparted(cfg, f.Proxies)
 	}
+	others, err := readTopologies(opt.FormerStates)
+	if err != nil {
+		return e, err
+	}
 	ok := e.buildProxies(hostname) && e.buildChecks()
 	if ok {
 		e.loadStates()
-		e.inheritStates(former)
+		e.inheritStates(slices.Concat(former, others))
 	}
 	for i := range threads {
 		w, err := worker.New(e.shared, worker.Options{
