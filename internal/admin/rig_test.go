@@ -77,3 +77,5 @@ func mustAsk(tb testing.TB, path, line string) string {
 	}
 	return string(answer)
 }
+
+func dial(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, testutil.Deadline) }
