@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/internal/statefile"
 	"github.com/penstock/penstock/internal/worker"
 	"github.com/penstock/penstock/netio"
 )
@@ -55,7 +56,8 @@ type Engine struct {
 	handed    inheritance
 	sockets   []socket // that a successor may take
 
-	unpublished []opened // by bindAll, while it runs
+	unpublished []opened             // by bindAll, while it runs
+	remembered  [][]statefile.Server // by proxy: what state files have
 
 	mu       sync.Mutex // guards what follows
 	scratch  logging.Scratch
@@ -139,6 +141,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	if err != nil {
 		return e, err
 	}
+	e.readStateFiles()
 	ok := e.buildProxies(hostname) && e.buildChecks()
 	if ok {
 		e.loadStates()
@@ -167,6 +170,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 func Check(cfg *config.Config, opt Options) bool {
 	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, checking: true}
 	hostname, _ := os.Hostname()
+	e.readStateFiles()
 	if !e.buildProxies(hostname) || !e.buildChecks() {
 		return false
 	}
