@@ -99,8 +99,12 @@ func (s *succession) meetOne(pid int, ends bool, o *engine.Options) {
 		o.Inherited = append(o.Inherited, engine.Inherited{FD: k.FD, Netns: k.Netns, Index: k.Index})
 		s.stats = append(s.stats, k.Proxy == "")
 	}
-	if topology := t.Welcome().Topology; len(topology) > 0 && t.Welcome().Moves {
+	switch topology := t.Welcome().Topology; {
+	case len(topology) == 0:
+	case t.Welcome().Moves:
 		o.Former = append(o.Former, topology)
+	default:
+		o.FormerStates = append(o.FormerStates, topology)
 	}
 	s.status.From = append(s.status.From, pid)
 	s.status.Generation = max(s.status.Generation, t.Welcome().Generation+1)

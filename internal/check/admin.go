@@ -216,6 +216,9 @@ func (c *Checker) Restore(backendID, server int, f Former, say func(line string)
 	if maintained {
 		c.set(s, backend.ForcedMaint)
 		c.clear(s, backend.ForcedDrain)
+		if s.check != nil {
+			s.check.state.Health.Value = 0
+		}
 	} else {
 		c.clear(s, backend.ForcedMaint)
 	}

@@ -116,3 +116,27 @@ backend unhealthy
 		}
 	}
 }
+
+// States go over where sessions do not.
+func TestReloadKeepsStatesAlone(t *testing.T) {
+	needHandover(t)
+	skipForeign(t, "needs a state file for that")
+	sections := `
+global
+    session-handover off
+listen main
+    bind {at}
+    server s1 127.0.0.1:1
+    server s2 127.0.0.1:1
+`
+	g := startLineage(t, sections, "at", testutil.Loopback(testutil.FreePort(t)))
+	if answer, err := g.ask("set server main/s1 state drain; set server main/s2 weight 9"); err != nil || strings.TrimSpace(answer) != "" {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	g.reload()
+	for server, want := range map[string]string{"s1": "2 8 1", "s2": "2 0 9"} {
+		if got := g.serverState("main", server); got != want {
+			t.Errorf("%s: state %s, want %s", server, got, want)
+		}
+	}
+}

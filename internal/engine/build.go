@@ -210,7 +210,7 @@ func (e *Engine) buildServer(c *config.Proxy, s *config.Server, out *session.Ser
 	}
 	ip := a.IP
 	if !ip.IsValid() {
-		if ip = e.resolve(s); !ip.IsValid() {
+		if ip = e.resolve(c, s); !ip.IsValid() {
 			return e.unresolved(c, s)
 		}
 	}
@@ -242,13 +242,17 @@ func (e *Engine) unresolved(c *config.Proxy, s *config.Server) (usable, ok bool)
 const resolveTimeout = 10 * time.Second
 
 // resolve tries the methods of init-addr in order. The zero address means that none gave one.
-func (e *Engine) resolve(s *config.Server) netip.Addr {
+func (e *Engine) resolve(c *config.Proxy, s *config.Server) netip.Addr {
 	methods := s.InitAddr
 	if len(methods) == 0 {
-		methods = []config.InitAddr{{Method: "libc"}}
+		methods = []config.InitAddr{{Method: "last"}, {Method: "libc"}}
 	}
 	for _, m := range methods {
 		switch m.Method {
+		case "last":
+			if ip := e.lastAddr(c, s); ip.IsValid() {
+				return ip
+			}
 		case "ip":
 			return m.IP
 		case "none":

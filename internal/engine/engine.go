@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/logging"
 	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/internal/statefile"
 	"github.com/penstock/penstock/internal/worker"
 	"github.com/penstock/penstock/netio"
 )
@@ -25,6 +27,8 @@ type Options struct {
 
 	// Former are the Topology of the processes whose sessions will be taken over.
 	Former [][]byte
+	// FormerStates are those of processes of which only the states of servers are taken over.
+	FormerStates [][]byte
 	// Inherited are listening sockets of a former process, which bind lines of the same address use instead
 	// of opening their own. New owns them from its call on, whatever it returns, and closes those that it does
 	// not use; see Taken.
@@ -52,7 +56,8 @@ type Engine struct {
 	handed    inheritance
 	sockets   []socket // that a successor may take
 
-	unpublished []opened // by bindAll, while it runs
+	unpublished []opened             // by bindAll, while it runs
+	remembered  [][]statefile.Server // by proxy: what state files have
 
 	mu       sync.Mutex // guards what follows
 	scratch  logging.Scratch
@@ -133,10 +138,15 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 	for _, f := range former {
 		addDeparted(cfg, f.Proxies)
 	}
+	others, err := readTopologies(opt.FormerStates)
+	if err != nil {
+		return e, err
+	}
+	e.readStateFiles()
 	ok := e.buildProxies(hostname) && e.buildChecks()
 	if ok {
 		e.loadStates()
-		e.inheritStates(former)
+		e.inheritStates(slices.Concat(former, others))
 	}
 	for i := range threads {
 		w, err := worker.New(e.shared, worker.Options{
@@ -161,6 +171,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 func Check(cfg *config.Config, opt Options) bool {
 	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, checking: true}
 	hostname, _ := os.Hostname()
+	e.readStateFiles()
 	if !e.buildProxies(hostname) || !e.buildChecks() {
 		return false
 	}

@@ -65,21 +65,24 @@ func TestServerStatus(t *testing.T) {
 		return &check.State{Health: check.Health{Rise: 2, Fall: 3, Value: value}}
 	}
 	for _, test := range []struct {
-		disabled, down bool
-		state          *check.State // nil: it is not checked
-		via, want      string
+		admin     backend.Admin
+		down      bool
+		state     *check.State // nil: it is not checked
+		via, want string
 	}{
 		{want: "no check"},
-		{disabled: true, want: "MAINT"},
-		{disabled: true, via: "a/b", want: "MAINT (via a/b)"},
-		{disabled: true, state: health(4), want: "MAINT"},
+		{admin: backend.ForcedMaint, want: "MAINT"},
+		{admin: backend.InheritedMaint, via: "a/b", want: "MAINT (via a/b)"},
+		{admin: backend.ForcedMaint, state: health(4), want: "MAINT"},
+		{admin: backend.ForcedDrain, state: health(4), want: "DRAIN"},
 		{down: true, want: "DOWN"},
 		{state: health(4), want: "UP"},
 		{state: health(3), want: "UP 2/3"},
 		{down: true, state: health(1), want: "DOWN 1/2"},
 		{down: true, state: health(0), want: "DOWN"},
 	} {
-		b := backend.New(&config.Proxy{Servers: []*config.Server{{Name: "s", Weight: 1, Disabled: test.disabled}}}, 0)
+		b := backend.New(&config.Proxy{Servers: []*config.Server{{Name: "s", Weight: 1}}}, 0)
+		b.SetAdmin(0, test.admin)
 		b.SetRunning(0, !test.down)
 		state := test.state
 		if state == nil {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,9 +98,10 @@ func result(s check.Status) int {
 	return 2
 }
 
-// loadStates gives the servers the states that the files of the configuration have for them. What is wrong is
-// a warning: the server begins as its line says.
-func (e *Engine) loadStates() {
+// readStateFiles reads the files that the configuration names. What is wrong is a warning: servers begin as their
+// lines say.
+func (e *Engine) readStateFiles() {
+	e.remembered = make([][]statefile.Server, len(e.cfg.Proxies))
 	var global []statefile.Server
 	read := false
 	for i, c := range e.cfg.Proxies {
@@ -116,22 +118,44 @@ func (e *Engine) loadStates() {
 			if !read {
 				global, read = e.readStates(nil, e.cfg.Global.ServerStateFile), true
 			}
-			e.restore(i, global, true)
+			e.remembered[i] = global
 		case config.StatesLocal:
 			name := c.StateFileName
 			if name == "" {
 				name = c.Name
 			}
-			list := e.readStates(c, name)
-			for n := range list {
-				if r := &list[n]; r.Backend == c.Name && r.BackendID != c.ID {
+			e.remembered[i] = e.readStates(c, name)
+			for _, r := range e.remembered[i] {
+				if r.Backend == c.Name && r.BackendID != c.ID {
 					e.opt.Report.Warningf("config : Proxy '%s': backend ID mismatch: from server state file: '%d', from running config '%d'",
 						c.Name, r.BackendID, c.ID)
 				}
 			}
+		}
+	}
+}
+
+// loadStates gives the servers the states that the files have for them.
+func (e *Engine) loadStates() {
+	for i, list := range e.remembered {
+		if len(list) > 0 {
 			e.restore(i, list, true)
 		}
 	}
+}
+
+// lastAddr is the address that a file has for a server's name, invalid for none.
+func (e *Engine) lastAddr(c *config.Proxy, s *config.Server) netip.Addr {
+	at := slices.Index(e.cfg.Proxies, c)
+	if at < 0 || at >= len(e.remembered) {
+		return netip.Addr{}
+	}
+	for _, r := range e.remembered[at] {
+		if r.Backend == c.Name && r.Name == s.Name && r.FQDN == s.Addr.Host && r.Problem == "" {
+			return r.Addr
+		}
+	}
+	return netip.Addr{}
 }
 
 // readStates reads the file of a proxy, or the global one.

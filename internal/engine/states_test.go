@@ -210,3 +210,22 @@ func TestInheritedStates(t *testing.T) {
 		e.Close()
 	}
 }
+
+// The address of a name comes from a state file first, unless init-addr says otherwise.
+func TestLastAddress(t *testing.T) {
+	const line = "3 l 1 s 127.0.0.9 2 0 1 1 0 1 0 2 0 0 0 0 %s 7 -\n"
+	for _, c := range []struct{ name, fqdn, options, want string }{
+		{"known", "db.invalid", "", "127.0.0.9:7"},
+		{"another name then", "old.invalid", "init-addr last,127.0.0.5", "127.0.0.5:7"},
+		{"not wanted", "db.invalid", "init-addr 127.0.0.5", "127.0.0.5:7"},
+	} {
+		dir := testutil.TempDir(t)
+		testutil.WriteFile(t, dir, "l", stateHeader+fmt.Sprintf(line, c.fqdn))
+		e, said := mustBegin(t, fmt.Sprintf("global\n server-state-base %s\nlisten l\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n"+
+			" load-server-state-from-file local\n bind %s\n server s db.invalid:7 %s\n", dir, testutil.Loopback(testutil.FreePort(t)), c.options))
+		s := e.States(0)[0]
+		if got := fmt.Sprintf("%v:%d", s.Addr, s.Port); got != c.want || s.FQDN != "db.invalid" {
+			t.Errorf("%s: %s %s, want %s; said %q", c.name, s.FQDN, got, c.want, said)
+		}
+	}
+}
