@@ -91,6 +91,9 @@ type end struct {
 }
 
 func newEnd(p plan, side int, conn *net.TCPConn) *end {
+	// The kernel counts whole pages of spliced data against a receive buffer. With the small one that a new
+	// connection has, a slow reader's window may stay shut, and megabytes come by window probes, five a second.
+	_ = conn.SetReadBuffer(4 << 20)
 	return &end{plan: p, side: side, conn: conn, random: rand.New(rand.NewPCG(p.seed, uint64(2+side))), seed: maphash.MakeSeed()}
 }
 
