@@ -239,10 +239,9 @@ func TestGalera(t *testing.T) {
 		withSecret(t, testSecret), db.Addr))
 	is := func(want string, up bool) {
 		t.Helper()
-		testutil.Eventually(t, "the check says "+want, func() bool { return strings.HasPrefix(r.outcome(t, 0), want) })
-		if got := r.backend.State.Server(0).Up(); got != up {
-			t.Errorf("%s: up %v", want, got)
-		}
+		testutil.Eventually(t, fmt.Sprintf("the check says %s, and up is %v", want, up), func() bool {
+			return strings.HasPrefix(r.outcome(t, 0), want) && r.backend.State.Server(0).Up() == up
+		})
 	}
 	is("L7OK/0 role is galera-synced", true)
 	db.SQL(t, "SET GLOBAL wsrep_desync=1")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/testutil"
 )
 
@@ -51,4 +52,22 @@ func TestSlowStart(t *testing.T) {
 		seen = now
 		return now == 100
 	})
+}
+
+// A server that leaves maintenance starts slowly; one that was drained does not.
+func TestSlowStartAfterMaintenance(t *testing.T) {
+	quiet := testutil.Serve(t, func(c *testutil.Conn) { io.Copy(io.Discard, c) })
+	r := mustRig(t, fmt.Sprintf("server s1 %s check inter 10ms slowstart 1h", quiet.Addr))
+	testutil.Eventually(t, "it is up", func() bool { return r.state(t, 0).Health.String() == "UP" })
+	s, id := r.backend.State.Server(0), r.backend.State.ID
+	r.SetDrain(id, 0)
+	r.SetReady(id, 0)
+	if s.Operation() != backend.Running || s.Throttled() != 100 {
+		t.Errorf("drained before: operation %d, %d %%", s.Operation(), s.Throttled())
+	}
+	r.SetMaintenance(id, 0)
+	r.SetReady(id, 0)
+	if s.Operation() != backend.Starting || s.Throttled() == 100 {
+		t.Errorf("in maintenance before: operation %d, %d %%", s.Operation(), s.Throttled())
+	}
 }
