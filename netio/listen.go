@@ -3,6 +3,7 @@ package netio
 import (
 	"fmt"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -196,12 +197,23 @@ func Adopt(inherited int, o *ListenOptions) (fd int, sa Sockaddr, err error) {
 // Linux does this for shutdown(2) of the reading side of a listening TCP socket. Connections that wait
 // in its queue are reset. A listener bound to port 0 loses the port that the kernel chose. While it is
 // paused epoll reports [Hangup] for it without end, so it must not be registered.
+//
+// A socket that has several holders is paused once. A second shutdown fails, but leaves a mark behind that every
+// connection accepted after Resume inherits: a read that finds no byte yet reports the end of the stream.
 func Pause(fd int) error {
-	if err := unix.Shutdown(fd, unix.SHUT_RD); err != nil {
+	pausing.Lock()
+	defer pausing.Unlock()
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err == nil && listening != 0 {
+		err = unix.Shutdown(fd, unix.SHUT_RD)
+	}
+	if err != nil {
 		return &OpError{"pause", "listener", err}
 	}
 	return nil
 }
+
+var pausing sync.Mutex // between the look and the shutdown
 
 // Resume makes a paused listener listen again.
 func Resume(fd, backlog int) error {

@@ -501,3 +501,26 @@ func TestDatagram(t *testing.T) {
 		t.Errorf("NewDatagram(tcp): %d, %v", fd, err)
 	}
 }
+
+// Two holders of a socket pause it. What is accepted afterwards is whole; two shutdowns would have ended it.
+func TestPauseTwice(t *testing.T) {
+	for _, pause := range []struct {
+		name  string
+		twice func(fd int)
+		want  Errno // of a read before the client has sent anything
+	}{
+		{"Pause", func(fd int) { _, _ = Pause(fd), Pause(fd) }, EAGAIN},
+		{"shutdown(2)", func(fd int) { _, _ = unix.Shutdown(fd, unix.SHUT_RD), unix.Shutdown(fd, unix.SHUT_RD) }, 0},
+	} {
+		fd, sa := mustListenOnPort(t, 10)
+		pause.twice(fd)
+		if err := Resume(fd, 10); err != nil {
+			t.Fatal(err)
+		}
+		mustConnect(t, &sa)
+		accepted, _ := mustAccept(t, fd)
+		if n, e := Recv(accepted, make([]byte, 1)); e != pause.want || n > 0 {
+			t.Errorf("%s: %d bytes, %v, want %v", pause.name, n, e, pause.want)
+		}
+	}
+}
