@@ -64,6 +64,7 @@ const (
 	CheckRedis
 	CheckLDAP
 	CheckSSLHello
+	CheckExternal // by a program
 )
 
 // CheckRule is one tcp-check or http-check line.
