@@ -69,26 +69,45 @@ func (c *Checker) order(backendID, server int, f func(*subject)) bool {
 // SetMaintenance puts a server into maintenance. Like all orders it reports false when the server is unknown or
 // the checker has ended.
 func (c *Checker) SetMaintenance(backendID, server int) bool {
-	return c.order(backendID, server, func(s *subject) {
-		c.set(s, backend.ForcedMaint)
-		c.clear(s, backend.ForcedDrain)
-	})
+	return c.order(backendID, server, c.forceMaintenance)
+}
+
+func (c *Checker) forceMaintenance(s *subject) {
+	c.set(s, backend.ForcedMaint)
+	c.clear(s, backend.ForcedDrain)
 }
 
 // SetDrain keeps new sessions from a server.
 func (c *Checker) SetDrain(backendID, server int) bool {
-	return c.order(backendID, server, func(s *subject) {
-		c.set(s, backend.ForcedDrain)
-		c.clear(s, backend.ForcedMaint)
-	})
+	return c.order(backendID, server, c.forceDrain)
+}
+
+func (c *Checker) forceDrain(s *subject) {
+	c.set(s, backend.ForcedDrain)
+	c.clear(s, backend.ForcedMaint)
 }
 
 // SetReady takes SetMaintenance and SetDrain back. What the server inherits remains.
 func (c *Checker) SetReady(backendID, server int) bool {
-	return c.order(backendID, server, func(s *subject) {
-		c.clear(s, backend.ForcedDrain)
-		c.clear(s, backend.ForcedMaint)
-	})
+	return c.order(backendID, server, c.release)
+}
+
+func (c *Checker) release(s *subject) {
+	c.clear(s, backend.ForcedDrain)
+	c.clear(s, backend.ForcedMaint)
+}
+
+// SetWeight sets the weight of a server as words ask for it, see backend.RequestWeight. It reports false when the server is
+// unknown or the checker has ended.
+func (c *Checker) SetWeight(backendID, server int, text string) (complaint string, ok bool) {
+	ok = c.order(backendID, server, func(s *subject) { complaint = c.reweigh(s, text) })
+	return complaint, ok
+}
+
+// reweigh sets a weight. With 0 the last server may be lost.
+func (c *Checker) reweigh(s *subject, text string) (complaint string) {
+	c.losing(s, false, func() { complaint = s.backend.State.RequestWeight(s.server, text) })
+	return complaint
 }
 
 // Tracks reports whether a server takes its state from another one.
@@ -160,6 +179,9 @@ type Former struct {
 	Status     Status
 	Checked    bool
 	Off        bool          // no check was made, by order
+	Agent      bool          // it had an agent
+	AgentOff   bool          // which was not asked, by order
+	AgentDown  bool          // which had taken the server down
 	Weightless bool          // its line said weight 0
 	Since      time.Duration // its last change
 }
@@ -181,10 +203,18 @@ func (c *Checker) Restore(backendID, server int, f Former, say func(line string)
 		k.state.Status = f.Status
 		k.off.Store(f.Off)
 	}
+	agentDown := f.AgentDown && s.agent != nil && !f.AgentOff
+	if k := s.agent; k != nil {
+		k.off.Store(f.AgentOff)
+		if agentDown {
+			k.state.Health.Value = 0
+		}
+	}
 	if k := s.check; k != nil && !untold {
 		h := &k.state.Health
 		h.Value = h.most()
 		switch {
+		case agentDown: // the check was content
 		case f.Operation == backend.Stopped:
 			h.Value = 0
 		case f.Operation == backend.Stopping && f.Health >= h.Rise:
@@ -195,7 +225,7 @@ func (c *Checker) Restore(backendID, server int, f Former, say func(line string)
 	}
 	switch {
 	case untold:
-	case s.of != nil, f.Checked && s.check == nil: // as the server that it tracks; nobody would raise it again
+	case s.of != nil && !agentDown, (f.Checked || f.Agent) && s.check == nil && s.agent == nil: // as the server that it tracks; nobody would raise it again
 	case f.Operation == backend.Stopped:
 		c.goDown(s, why)
 	case f.Operation == backend.Stopping:
@@ -385,6 +415,9 @@ func (c *Checker) leaveMaintenance(s *subject, was, is backend.Admin) {
 		}
 		k.mu.Unlock()
 		c.checkNow(k)
+	}
+	if a := s.agent; a != nil && !a.off.Load() && !a.state.Health.Up() {
+		to = backend.Stopped
 	}
 	if to == backend.Running || to == backend.Starting {
 		to = c.rise(s)

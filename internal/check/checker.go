@@ -49,6 +49,7 @@ type Options struct {
 	Servers   []Server
 	Trackers  []Tracker     // a server that another one tracks stands in Servers, or before the other one
 	Others    []Server      // those that are neither checked nor track another one
+	Agents    []Server      // those with an agent, whose place is the Target; they stand in one of the lists above, too
 	Spread    int           // spread-checks, percent
 	MaxSpread time.Duration // max-spread-checks; 0: no limit
 	BufSize   int           // most of an answer that is kept, bytes
@@ -72,6 +73,7 @@ type subject struct {
 	of       *subject   // the server that it tracks; nil: none
 	trackers []*subject // those that track it
 	check    *Check     // nil: it is not checked
+	agent    *Check     // nil: it has no agent
 
 	slowStart time.Duration // 0: it starts at once
 	warmID    uint32        // of its timer while it starts
@@ -90,22 +92,24 @@ func (s *subject) begin(up bool) {
 	}
 }
 
-func newSubject(b *Backend, index int, s *config.Server) subject {
-	return subject{
+func newSubject(b *Backend, index int, s *config.Server) *subject {
+	return &subject{
 		server: index, name: s.Name, backend: b, backup: s.Backup, onDown: s.OnMarkedDown != "", onUp: s.OnMarkedUp != "",
 		slowStart: s.SlowStart,
 	}
 }
 
-// Check is the health check of one server. But for what mu guards it belongs to the checker's goroutine.
+// Check is the health check of one server, or the one by its agent. But for what mu guards it belongs to the checker's goroutine.
 type Check struct {
-	subject
+	*subject
 	id        uint32
 	gen       uint32 // of the socket, to tell late reports
 	initState string
 	onError   string // fastinter, fail-check, sudden-death or mark-down
 	intervals Intervals
 	target    Target
+	asks      *Program // of an agent; nil: the backend's is the one
+	asking    *Program // of an agent, from the next time on
 
 	run     run
 	running bool
@@ -133,7 +137,7 @@ type State struct {
 	Observed uint64 // times that too many sessions failed to connect in a row
 }
 
-func (k *Check) program() *Program { return k.backend.Program }
+func (k *Check) program() *Program { return cmp.Or(k.asks, k.backend.Program) }
 
 func (k *Check) word() uint64 { return uint64(k.gen)<<32 | uint64(k.id) }
 
@@ -216,13 +220,13 @@ func New(o Options) *Checker {
 		}
 		c.checks = append(c.checks, k)
 		c.byID[serverID{s.Backend.State.ID, s.Index}] = k
-		c.subjects[serverID{s.Backend.State.ID, s.Index}] = &k.subject
+		c.subjects[serverID{s.Backend.State.ID, s.Index}] = k.subject
+	}
+	for _, s := range o.Others {
+		c.subjects[serverID{s.Backend.State.ID, s.Index}] = newSubject(s.Backend, s.Index, s.Config)
 	}
 	c.addTrackers()
-	for _, s := range o.Others {
-		other := newSubject(s.Backend, s.Index, s.Config)
-		c.subjects[serverID{s.Backend.State.ID, s.Index}] = &other
-	}
+	c.addAgents()
 	c.addStarts()
 	return c
 }
@@ -232,10 +236,10 @@ func (c *Checker) addTrackers() {
 	for i := range c.opt.Trackers {
 		t := &c.opt.Trackers[i]
 		s := newSubject(t.Backend, t.Index, t.Config)
-		c.subjects[serverID{t.Backend.State.ID, t.Index}] = &s
+		c.subjects[serverID{t.Backend.State.ID, t.Index}] = s
 		if of := c.subjects[serverID{t.Of.State.ID, t.OfIndex}]; of != nil {
 			s.of = of
-			of.trackers = append(of.trackers, &s)
+			of.trackers = append(of.trackers, s)
 		}
 	}
 }
@@ -315,11 +319,15 @@ func (c *Checker) State(backendID, server int) (State, bool) {
 	if k == nil {
 		return State{}, false
 	}
+	return k.snapshot(), true
+}
+
+func (k *Check) snapshot() State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	state := k.state
 	state.Off = k.off.Load()
-	return state, true
+	return state
 }
 
 // LostLines is how many lines for the operator were dropped because nobody took them.
@@ -425,9 +433,10 @@ func (c *Checker) due(k *Check, now sched.Tick) {
 	}
 }
 
-// begin starts a check unless the server is in maintenance.
+// begin starts a check unless the server is in maintenance. Agents are asked then, too.
 func (c *Checker) begin(k *Check) {
-	if k.off.Load() || !k.shared().Enabled() {
+	k.asks = k.asking
+	if k.off.Load() || !k.shared().Enabled() && !k.isAgent() {
 		k.next = c.clock.Now().Add(k.intervals.Inter)
 		c.schedule(k, k.next)
 		return

@@ -12,6 +12,10 @@ import (
 
 // settle counts a result and tells the backend when the state of the server changes with it.
 func (c *Checker) settle(k *Check, r result) {
+	if k.isAgent() {
+		c.settleAgent(k, r)
+		return
+	}
 	if !k.shared().Enabled() { // it went into maintenance meanwhile
 		return
 	}
@@ -33,18 +37,15 @@ func (c *Checker) settle(k *Check, r result) {
 	why := reason(&state)
 	if k.backend.LogChecks { // the check has its own line
 		if report {
-			c.report(&k.subject, logging.LevelNotice, healthLine(k, &state))
+			c.report(k.subject, logging.LevelNotice, healthLine(k, &state))
 		}
 		why = ""
 	}
 	switch {
 	case !r.status.Passed() && state.Health.Value == 0 && k.shared().Up():
-		k.mu.Lock()
-		k.state.Downs++
-		k.mu.Unlock()
-		c.goDown(&k.subject, why)
-	case r.status.Passed() && state.Health.Up():
-		c.comeUp(&k.subject, why)
+		c.goDown(k.subject, why)
+	case r.status.Passed() && k.agrees():
+		c.comeUp(k.subject, why)
 	case r.decisive:
 		c.evict(k)
 	}
@@ -88,6 +89,11 @@ func (c *Checker) losing(s *subject, down bool, change func()) {
 	b := s.backend
 	active, backup, _ := b.State.Members()
 	before := active + backup
+	if k := s.check; down && k != nil && !c.starting {
+		k.mu.Lock()
+		k.state.Downs++
+		k.mu.Unlock()
+	}
 	change() // counts the sessions that are ended now
 	if down && s.onDown && !c.starting {
 		c.opt.Shutdown(b, s.server)
@@ -182,7 +188,10 @@ func (c *Checker) reportState(s *subject, level int, what string, requeued int) 
 
 // healthLine is the line of option log-health-checks.
 func healthLine(k *Check, state *State) string {
-	which, outcome, word := "", "failed", "DOWN"
+	by, which, outcome, word := "Health", "", "failed", "DOWN"
+	if k.isAgent() {
+		by = "Agent"
+	}
 	if k.backup {
 		which = "backup "
 	}
@@ -196,8 +205,8 @@ func healthLine(k *Check, state *State) string {
 		}
 	}
 	n, of := state.Health.Progress()
-	return fmt.Sprintf("Health check for %sserver %s/%s %s%s, status: %d/%d %s.",
-		which, k.backend.Name, k.name, outcome, reason(state), n, of, word)
+	return fmt.Sprintf("%s check for %sserver %s/%s %s%s, status: %d/%d %s.",
+		by, which, k.backend.Name, k.name, outcome, reason(state), n, of, word)
 }
 
 // reason is what a check found, as log lines show it.

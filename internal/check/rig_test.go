@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,8 +77,21 @@ func mustRig(tb testing.TB, lines string) *rig {
 		},
 	}
 	for i, s := range p.Servers {
-		if s.Check.Enabled {
-			o.Servers = append(o.Servers, Server{Backend: r.backend, Index: i, Config: s, Target: mustTarget(tb, s)})
+		target := mustTarget(tb, s)
+		switch {
+		case s.Check.Enabled:
+			o.Servers = append(o.Servers, Server{Backend: r.backend, Index: i, Config: s, Target: target})
+		case s.Track.Server != "":
+			of := slices.IndexFunc(p.Servers, func(to *config.Server) bool { return to.Name == s.Track.Server })
+			o.Trackers = append(o.Trackers, Tracker{Backend: r.backend, Index: i, Config: s, Of: r.backend, OfIndex: of})
+		default:
+			o.Others = append(o.Others, Server{Backend: r.backend, Index: i, Config: s})
+		}
+		if s.Agent.Enabled {
+			if _, port := s.AgentPlace(); target.Addr.Family() != netio.FamilyUnix {
+				target.Addr.SetPort(uint16(port))
+			}
+			o.Agents = append(o.Agents, Server{Backend: r.backend, Index: i, Config: s, Target: target})
 		}
 	}
 	r.Checker = New(o)

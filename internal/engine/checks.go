@@ -14,7 +14,7 @@ import (
 // was none.
 func (e *Engine) buildChecks() bool {
 	ok := true
-	var servers, others []check.Server
+	var servers, others, agents []check.Server
 	backends := make([]*check.Backend, len(e.cfg.Proxies))
 	for i, c := range e.cfg.Proxies {
 		if c.Disabled || c.Departed || !c.Kind.HasBackend() {
@@ -31,6 +31,11 @@ func (e *Engine) buildChecks() bool {
 			CheckTimeout: c.Timeouts.Check, ConnectTimeout: c.Timeouts.Connect, LogChecks: c.LogHealthChecks,
 		}
 		for n, s := range c.Servers {
+			if s.Agent.Enabled && !s.Departed {
+				target, good := e.agentTarget(i, n)
+				ok = ok && good
+				agents = append(agents, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
+			}
 			if !s.Check.Enabled || s.Departed {
 				if s.Track.Server == "" && !s.Departed {
 					others = append(others, check.Server{Backend: backends[i], Index: n, Config: s})
@@ -44,7 +49,7 @@ func (e *Engine) buildChecks() bool {
 	}
 	g := &e.cfg.Global
 	e.checker = check.New(check.Options{
-		Servers: servers, Trackers: e.trackers(backends), Others: others, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Servers: servers, Trackers: e.trackers(backends), Others: others, Agents: agents, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
 		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
 		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },

@@ -67,6 +67,7 @@ type Engine struct {
 	paused   bool
 	running  bool
 	checkAt  map[serverKey]checkPlace
+	agentAt  map[serverKey]checkPlace
 
 	frontends                []FrontendState // by place; nil: all ready
 	maxConnRate, maxSessRate int
@@ -92,7 +93,7 @@ const mailboxSize = 4096
 // and binds every listener, and starts nothing. Every mistake is reported; on error all is closed
 // again.
 func New(cfg *config.Config, opt Options) (e *Engine, err error) {
-	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), checkAt: map[serverKey]checkPlace{}, live: make(chan struct{}), closed: make(chan struct{})}
+	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), checkAt: map[serverKey]checkPlace{}, agentAt: map[serverKey]checkPlace{}, live: make(chan struct{}), closed: make(chan struct{})}
 	e.handed = newInheritance(opt.Inherited)
 	defer e.handed.closeRest()
 	defer func() {
@@ -169,7 +170,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 
 // Check reports whether New would accept the configuration, binding nothing.
 func Check(cfg *config.Config, opt Options) bool {
-	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, checking: true}
+	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, agentAt: map[serverKey]checkPlace{}, checking: true}
 	hostname, _ := os.Hostname()
 	e.readStateFiles()
 	if !e.buildProxies(hostname) || !e.buildChecks() {

@@ -45,9 +45,10 @@ func (e *Engine) SetDestination(proxy, server int, d session.Destination) {
 func (e *Engine) setDestination(proxy, server int, d session.Destination) {
 	e.mu.Lock()
 	e.proxies[proxy].Servers[server].SetDestination(d)
-	target := e.target(proxy, server)
+	target, agent := e.target(proxy, server), e.agentAddr(proxy, server)
 	e.mu.Unlock()
 	e.checker.SetTarget(e.proxies[proxy].Backend.ID, server, target)
+	e.checker.SetAgentTarget(e.proxies[proxy].Backend.ID, server, agent)
 }
 
 // SetCheckAddr sends the checks of a server to another address.
