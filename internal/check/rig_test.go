@@ -53,6 +53,12 @@ func mustRead(tb testing.TB, lines string) *config.Proxy {
 // mustRig starts to check all servers of a backend.
 func mustRig(tb testing.TB, lines string) *rig {
 	tb.Helper()
+	return mustRigAfter(tb, lines)
+}
+
+// mustRigAfter is mustRig after another process, which knew this of the servers.
+func mustRigAfter(tb testing.TB, lines string, former ...Former) *rig {
+	tb.Helper()
 	p := mustRead(tb, lines)
 	program, err := NewProgram(&p.Check)
 	if err != nil {
@@ -95,6 +101,9 @@ func mustRig(tb testing.TB, lines string) *rig {
 		}
 	}
 	r.Checker = New(o)
+	for i, f := range former {
+		r.Restore(0, i, f, nil)
+	}
 	if err := r.Start(); err != nil {
 		tb.Fatal(err)
 	}
