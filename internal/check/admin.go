@@ -24,20 +24,25 @@ func (c *Checker) do(f func()) bool {
 		return true
 	}
 	ran := make(chan struct{})
-	c.orders.Lock()
-	ended := c.orders.ended
-	if !ended {
-		c.orders.list = append(c.orders.list, func() {
-			f()
-			close(ran)
-		})
-		c.waker.Wake()
+	ok := c.post(func() {
+		f()
+		close(ran)
+	})
+	if ok {
+		<-ran
 	}
-	c.orders.Unlock()
-	if ended {
+	return ok
+}
+
+// post is do without waiting, while the checker runs.
+func (c *Checker) post(f func()) bool {
+	c.orders.Lock()
+	defer c.orders.Unlock()
+	if c.orders.ended {
 		return false
 	}
-	<-ran
+	c.orders.list = append(c.orders.list, f)
+	c.waker.Wake()
 	return true
 }
 

@@ -25,6 +25,7 @@ type Backend struct {
 	CheckTimeout   time.Duration // timeout check; 0: none
 	ConnectTimeout time.Duration // timeout connect; 0: none
 	LogChecks      bool          // option log-health-checks
+	Command        *Command      // of option external-check; nil: none
 }
 
 // Server is one server to be checked.
@@ -53,6 +54,7 @@ type Options struct {
 	Spread    int           // spread-checks, percent
 	MaxSpread time.Duration // max-spread-checks; 0: no limit
 	BufSize   int           // most of an answer that is kept, bytes
+	External  External
 
 	// Warn and Alert bring a line to the operator. They run in a goroutine of their own and may block.
 	Warn, Alert func(text string)
@@ -115,6 +117,7 @@ type Check struct {
 	running bool
 	off     atomic.Bool // no check is made, by order
 	fast    bool        // the next check comes after fastinter
+	queued  bool        // it waits for its turn to start a program
 	next    sched.Tick
 
 	mu    sync.Mutex
@@ -173,7 +176,8 @@ type Checker struct {
 		open bool // the waker can be used
 		list []observation
 	}
-	untold untold
+	untold   untold
+	external external
 
 	stopping atomic.Bool
 	done     chan struct{}
@@ -271,7 +275,7 @@ func (c *Checker) Start() (err error) {
 		c.waker.Close()
 		return fmt.Errorf("start health checks: register waker: %w", e)
 	}
-	c.timers.Grow(uint32(len(c.checks) + len(c.starts)))
+	c.timers.Grow(uint32(len(c.checks) + len(c.starts) + maxPrograms))
 	c.clock.Update()
 	intervals := make([]time.Duration, len(c.checks))
 	for i, k := range c.checks {
@@ -350,6 +354,10 @@ func (c *Checker) loop() {
 				c.waker.Clear()
 				c.obey()
 				c.takeObserved()
+			} else if id >= programID {
+				if slot := int(id - programID); word == c.programWord(slot) && c.external.slots[slot].pid != 0 {
+					c.programEnded(slot)
+				}
 			} else if k := c.checks[id]; k.running && word == k.word() {
 				c.event(k, c.events[i].Events)
 			}
@@ -378,16 +386,20 @@ func (c *Checker) expire(now sched.Tick) {
 		if !ok {
 			return
 		}
-		if n := uint32(len(c.checks)); id >= n {
-			c.warm(c.starts[id-n])
-		} else {
+		switch checks, starts := uint32(len(c.checks)), uint32(len(c.starts)); {
+		case id < checks:
 			c.due(c.checks[id], now)
+		case id < checks+starts:
+			c.warm(c.starts[id-checks])
+		default:
+			c.programDue(int(id-checks-starts), now)
 		}
 	}
 }
 
 func (c *Checker) close() {
 	c.endOrders()
+	c.endPrograms()
 	for _, k := range c.checks {
 		c.hangUp(k)
 	}
@@ -439,6 +451,10 @@ func (c *Checker) begin(k *Check) {
 	if k.off.Load() || !k.shared().Enabled() && !k.isAgent() {
 		k.next = c.clock.Now().Add(k.intervals.Inter)
 		c.schedule(k, k.next)
+		return
+	}
+	if k.isExternal() {
+		c.launch(k)
 		return
 	}
 	k.mu.Lock()

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +45,7 @@ func (r *rig) said() string {
 // mustRead reads a configuration with a backend "be".
 func mustRead(tb testing.TB, lines string) *config.Proxy {
 	tb.Helper()
-	cfg, found := config.LoadText("check.cfg", "defaults\n timeout connect 30s\n timeout server 30s\nbackend be\n"+lines+"\n", config.Options{})
+	cfg, found := config.LoadText("check.cfg", "global\n external-check\n insecure-fork-wanted\ndefaults\n timeout connect 30s\n timeout server 30s\nbackend be\n"+lines+"\n", config.Options{})
 	if found.Fatal() {
 		tb.Fatalf("%+v", found.List)
 	}
@@ -68,8 +70,23 @@ func mustRigAfter(tb testing.TB, lines string, former ...Former) *rig {
 		Name: p.Name, Kind: p.Kind, State: backend.New(p, 0), Program: program,
 		CheckTimeout: p.Timeouts.Check, ConnectTimeout: p.Timeouts.Connect, LogChecks: p.LogHealthChecks,
 	}}
+	if p.Check.Kind == config.CheckExternal {
+		r.backend.Command = &Command{Name: p.ExternalCommand, Path: p.ExternalPath, ProxyID: p.ID, Addr: "127.0.0.1", Port: "80"}
+	}
 	r.backend.State.SetDeliver(func(backend.Waiter, int32) {})
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { null.Close() })
 	o := Options{
+		External: External{Allowed: true, Null: null, Address: func(_, server int) (addr, port string) {
+			a := &p.Servers[server].Addr
+			if a.Kind == config.AddrUnix {
+				return a.Path, ""
+			}
+			return a.IP.String(), strconv.Itoa(a.Port)
+		}},
 		BufSize: 16384, Warn: r.say("W "), Alert: r.say("A "),
 		Shutdown: func(_ *Backend, server int) {
 			r.mu.Lock()

@@ -35,6 +35,7 @@ type run struct {
 	info      string
 	code      int
 	talk      judge // of a conversation; nil: none yet
+	program   *program
 }
 
 // result is how a check ended.
@@ -87,6 +88,10 @@ func (c *Checker) established(k *Check) {
 // expired ends a check that took too long.
 func (c *Checker) expired(k *Check) {
 	r := &k.run
+	if r.program != nil {
+		c.overdue(k)
+		return
+	}
 	status := L4Tout
 	if r.connected {
 		status = L7Tout

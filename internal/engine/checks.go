@@ -29,6 +29,7 @@ func (e *Engine) buildChecks() bool {
 		backends[i] = &check.Backend{
 			Name: c.Name, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
 			CheckTimeout: c.Timeouts.Check, ConnectTimeout: c.Timeouts.Connect, LogChecks: c.LogHealthChecks,
+			Command: command(c),
 		}
 		for n, s := range c.Servers {
 			if s.Agent.Enabled && !s.Departed {
@@ -48,8 +49,13 @@ func (e *Engine) buildChecks() bool {
 		}
 	}
 	g := &e.cfg.Global
+	external, err := e.external()
+	if err != nil {
+		e.opt.Report.Alertf("%v.", err)
+		ok = false
+	}
 	e.checker = check.New(check.Options{
-		Servers: servers, Trackers: e.trackers(backends), Others: others, Agents: agents, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Servers: servers, Trackers: e.trackers(backends), Others: others, Agents: agents, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize, External: external,
 		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
 		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },

@@ -50,8 +50,9 @@ type Engine struct {
 
 	steering steering
 
-	checking  bool // nothing is to be opened
-	listeners int  // sockets opened
+	checking  bool     // nothing is to be opened
+	null      *os.File // for external checks; nil: there are none
+	listeners int      // sockets opened
 	inherited []int
 	handed    inheritance
 	sockets   []socket // that a successor may take
@@ -334,6 +335,7 @@ func (e *Engine) Close() {
 		e.mu.Lock()
 		running := e.running
 		e.stopChecks()
+		_ = e.null.Close() // nil is refused, which does no harm
 		e.mu.Unlock()
 		e.stopSteering()
 		for _, w := range e.workers {

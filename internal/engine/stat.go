@@ -353,7 +353,7 @@ func (f *filler) checked(r *stats.Row, i int, state *check.State) {
 	}
 	r.SetText(stats.CheckStatus, status)
 	if state.Status.HasCode() {
-		r.Set(stats.CheckCode, int64(state.Code))
+		r.Set(stats.CheckCode, int64(uint32(state.Code))) // -1: a signal
 	}
 	if state.Status >= check.Checked {
 		r.Set(stats.CheckDuration, state.Duration)
