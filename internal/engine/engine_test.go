@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"testing"
@@ -38,8 +36,10 @@ func mustStart(tb testing.TB, text string) (*Engine, *testutil.Output) {
 	return e, out
 }
 
-func echoes(addr string) bool {
-	c, err := net.DialTimeout("tcp", addr, testutil.Deadline)
+func echoes(addr string) bool { return echoesOn("tcp", addr) }
+
+func echoesOn(network, addr string) bool {
+	c, err := net.DialTimeout(network, addr, testutil.Deadline)
 	if err != nil {
 		return false
 	}
@@ -123,100 +123,4 @@ listen l
 	}
 	other.Close()
 	testutil.Eventually(t, "it listens again", func() bool { return echoes(addr) })
-}
-
-const childVariable = "PENSTOCK_TEST_STARVE"
-
-// Out of descriptors: the process lives, says so, serves whom it has, and accepts again afterwards.
-func TestOutOfDescriptors(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childVariable+"=1")
-	p := testutil.Start(t, cmd)
-	p.Stdout.Wait(t, `recovered`)
-	p.Stderr.Wait(t, `reached process FD limit`)
-}
-
-// starve is the process that runs out of descriptors. Its clients are its own; they use descriptors too.
-func starve() int {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 2
-	}
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				time.Sleep(time.Millisecond)
-				continue
-			}
-			go func() { defer c.Close(); io.Copy(c, c) }()
-		}
-	}()
-	path := fmt.Sprintf("%s/penstock-starve-%d", os.TempDir(), os.Getpid())
-	defer os.Remove(path)
-	e, err := build(fmt.Sprintf(`
-global
-    nbthread 2
-    maxconn 1000
-listen l
-    bind unix@%s
-    retries 0
-    server s1 %s
-`, path, listener.Addr()), os.Stderr)
-	if err != nil {
-		return 3
-	}
-	e.Start()
-	defer e.Close()
-	dial := func() (net.Conn, error) { return net.Dial("unix", path) }
-	held, err := dial()
-	if err != nil {
-		fmt.Println(err)
-		return 4
-	}
-	fmt.Fprint(held, "x")
-	if _, err := held.Read(make([]byte, 1)); err != nil {
-		return 5
-	}
-	limit := syscall.Rlimit{Cur: 40, Max: 40}
-	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
-		return 6
-	}
-	var conns []net.Conn
-	for {
-		c, err := dial()
-		if err != nil {
-			break // no descriptor left for a client either
-		}
-		conns = append(conns, c)
-		time.Sleep(2 * time.Millisecond)
-	}
-	for e.complaints.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	fmt.Fprint(held, "y") // who is there is served
-	if _, err := held.Read(make([]byte, 1)); err != nil {
-		return 7
-	}
-	for _, c := range conns {
-		c.Close()
-	}
-	for {
-		c, err := dial()
-		if err == nil {
-			fmt.Fprint(c, "z")
-			c.SetDeadline(time.Now().Add(time.Second))
-			_, err = c.Read(make([]byte, 1))
-			c.Close()
-		}
-		if err == nil {
-			fmt.Println("recovered")
-			return 0
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
