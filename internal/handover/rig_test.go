@@ -22,8 +22,8 @@ const patience = 30 * time.Second
 
 // quick are limits for tests in which something is to go wrong.
 var quick = limits{
-	frame: 5 * time.Second,
-	ready: 5 * time.Second,
+	frame: patience,
+	ready: patience,
 	death: time.Millisecond,
 	pause: time.Millisecond,
 	alive: 10 * time.Millisecond,
