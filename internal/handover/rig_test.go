@@ -117,7 +117,7 @@ func mustSession(tb testing.TB, i, client, server int) session.Snapshot {
 		if _, err := unix.Write(pipe[1], unsentOf(i)); err != nil {
 			tb.Fatal(err)
 		}
-		s.Up.PipeRead, s.Up.PipeWrite, s.Up.PipeBytes = pipe[0], pipe[1], len(unsentOf(i))
+		s.Up.PipeRead, s.Up.PipeWrite = pipe[0], pipe[1]
 	}
 	return s
 }

@@ -113,7 +113,7 @@ func (t *Table) freezeFlow(f *flow) FlowSnapshot {
 	}
 	if f.pipe != 0 {
 		p := t.pipes.At(f.pipe)
-		sn.PipeRead, sn.PipeWrite, sn.PipeBytes = int(p.R), int(p.W), int(p.Data)
+		sn.PipeRead, sn.PipeWrite = int(p.R), int(p.W)
 	}
 	return sn
 }
