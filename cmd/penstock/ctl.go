@@ -29,17 +29,15 @@ func ctlCommand(env *environment) *cli.Command {
 		Description: "Without a command they are read from standard input, with history and completion on a terminal. A last\n" +
 			"word << takes standard input as the command's payload. The exit code is 1 when a command was refused.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: flagSocket, Aliases: []string{"s"}, Usage: "the stats socket: a `PATH` or host:port", DefaultText: "$" + socketVariable},
+			socketFlag(),
 			toggle(flagJSON, "write answers as JSON"),
 		},
-		OnUsageError: wrongUsage,
+		OnUsageError:    wrongUsage,
+		HideHelpCommand: true, // help is a command of the socket
 		Action: func(c *cli.Context) error {
-			address := c.String(flagSocket)
-			if address == "" {
-				address, _ = env.lookup(socketVariable)
-			}
-			if address == "" {
-				return &usageError{Detail: "no socket given: --socket PATH, or " + socketVariable, Command: commandCtl}
+			address, err := env.socket(c, commandCtl)
+			if err != nil {
+				return err
 			}
 			k := &ctl{env: env, address: address, json: c.Bool(flagJSON)}
 			if c.NArg() > 0 {
@@ -48,6 +46,30 @@ func ctlCommand(env *environment) *cli.Command {
 			return k.converse()
 		},
 	}
+}
+
+func socketFlag() cli.Flag {
+	return &cli.StringFlag{Name: flagSocket, Aliases: []string{"s"}, Usage: "the stats socket: a `PATH` or host:port", DefaultText: "$" + socketVariable}
+}
+
+// socket is the stats socket that a command is for.
+func (env *environment) socket(c *cli.Context, command string) (string, error) {
+	address := c.String(flagSocket)
+	if address == "" {
+		address, _ = env.lookup(socketVariable)
+	}
+	if address == "" {
+		return "", &usageError{Detail: "no socket given: --socket PATH, or " + socketVariable, Command: command}
+	}
+	return address, nil
+}
+
+// endpoint is an address as it is dialled.
+func endpoint(address string) (network, to string) {
+	if path, ok := strings.CutPrefix(address, "unix@"); ok || strings.HasPrefix(address, "/") || strings.HasPrefix(address, ".") {
+		return "unix", path
+	}
+	return "tcp", address
 }
 
 // ctl is a client of one stats socket.
@@ -63,10 +85,7 @@ type ctl struct {
 const ctlPatience = 10 * time.Second
 
 func (k *ctl) dial() (net.Conn, error) {
-	network, address := "tcp", k.address
-	if path, ok := strings.CutPrefix(address, "unix@"); ok || strings.HasPrefix(address, "/") || strings.HasPrefix(address, ".") {
-		network, address = "unix", path
-	}
+	network, address := endpoint(k.address)
 	return net.DialTimeout(network, address, ctlPatience)
 }
 
