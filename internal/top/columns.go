@@ -81,18 +81,18 @@ var (
 		}
 		return i.row.CheckStatus + " " + strconv.FormatInt(i.row.n[checkDuration], 10) + "ms"
 	})
-	reasonColumn  = column{title: "REASON", drop: 12, left: true, wide: true, text: func(i *item) string { return reason(i.row) }}
-	addressColumn = words("ADDRESS", 11, func(i *item) string { return i.row.Address })
+	reasonColumn  = column{title: "REASON", drop: 7, left: true, wide: true, text: func(i *item) string { return reason(i.row) }}
+	addressColumn = words("ADDRESS", 10, func(i *item) string { return i.row.Address })
 	sinceColumn   = numeric("SINCE", 6, span, func(i *item) int64 { return i.row.n[changed] })
 	totalColumn   = counter("TOTAL", 9, total)
-	maxColumn     = counter("MAX", 8, currentMax)
+	maxColumn     = counter("MAX", 9, currentMax)
 )
 
 // tables are the columns of each view.
 var tables = [views][]column{
 	Overview: {
 		proxyColumn, words("NAME", 0, func(i *item) string { return i.row.Name }), statusColumn, counter("CUR", 1, current), maxColumn,
-		counter("LIMIT", 7, limit), counter("QUEUE", 4, queued), counter("RATE", 2, rate), inRate(3), outRate(3), totalColumn,
+		counter("LIMIT", 8, limit), counter("QUEUE", 4, queued), counter("RATE", 2, rate), inRate(3), outRate(3), totalColumn,
 		counter("ERRORS", 5, requestErrors, connectErrors, responseErrors), reasonColumn,
 	},
 	Frontends: {
@@ -110,9 +110,9 @@ var tables = [views][]column{
 	},
 	Servers: {
 		words("SERVER", 0, func(i *item) string { return i.row.Proxy + "/" + i.row.Name }), statusColumn, checkColumn, sinceColumn,
-		{title: "WEIGHT", drop: 7, text: weightText, value: func(i *item) int64 { return i.row.n[weight] }},
-		counter("CUR", 1, current), maxColumn, counter("LIMIT", 7, limit), counter("QUEUE", 4, queued), counter("RATE", 2, rate), inRate(3), outRate(3),
-		counter("ERRORS", 5, connectErrors, responseErrors), counter("RETRIES", 10, retries), addressColumn, reasonColumn,
+		{title: "WEIGHT", drop: 8, text: weightText, value: func(i *item) int64 { return i.row.n[weight] }},
+		counter("CUR", 1, current), maxColumn, counter("LIMIT", 8, limit), counter("QUEUE", 4, queued), counter("RATE", 2, rate), inRate(3), outRate(3),
+		counter("ERRORS", 5, connectErrors, responseErrors), counter("RETRIES", 11, retries), addressColumn, reasonColumn,
 	},
 	Sessions: {
 		words("ID", 6, func(i *item) string { return i.session.ID }),

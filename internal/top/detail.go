@@ -68,24 +68,24 @@ func serverDetail(i *item) []Line {
 
 // help is what the keys do.
 func help(ascii bool) []Line {
-	text := `  1 to 5, Tab    overview, frontends, backends, servers, sessions; also ← →
+	text := `  1 to 5, Tab    overview, frontends, backends, servers, sessions
   ↑ ↓ PgUp PgDn  select; g, G: first, last
-  < >            sort by the column before, behind; first by none: as the process lists them
-  R              the other way round
-  /              filter by a regular expression; Escape: no filter
-  Enter          all about a server or a session
-  s              the sessions of a server
-  Space          look again now        Ctrl-L  paint again
+  < >            sort by another column, or as the process lists
+  R              sort the other way round
+  /              filter by a regular expression; Escape: all
+  Enter          everything about a server or a session
+  s              the sessions of a server; Escape: back
+  Space          look now            Ctrl-L  paint again
   q              quit
 
-Orders. Each is confirmed with y; the socket's level must be admin.
-  d              drain a server: no new sessions, those it has go on
+  Orders are given after y, and need a socket of level admin.
+  d              drain a server: no new sessions
   m              maintenance: no sessions, no checks
-  r              ready: back to work
-  w              weight of a server: a number up to 256, or a percentage
+  r              ready: a server is back at work
+  w              weight of a server: up to 256, or a percentage
   k              shut a session down`
 	if ascii {
-		text = strings.NewReplacer("← →", "left, right", "↑ ↓ ", "arrows ").Replace(text)
+		text = strings.Replace(text, "↑ ↓ PgUp PgDn ", "arrows, pages ", 1)
 	}
 	var lines []Line
 	for line := range strings.Lines(text) {

@@ -96,6 +96,7 @@ func (m *Model) Update(s *Sample) {
 		}
 		flows[key] = f
 	}
+	note(wholeKey, 0, s.Info.Number("TotalBytesOut"))
 	for i := range s.Rows {
 		r := &s.Rows[i]
 		note(rowKey(r), r.n[bytesIn], r.n[bytesOut])
@@ -141,6 +142,8 @@ func (m *Model) questions() []string {
 }
 
 func (m *Model) looking() bool { return m.mode == looking || m.mode == asking && m.back == looking }
+
+const wholeKey = "" // of the process
 
 func rowKey(r *Row) string         { return fmt.Sprintf("%d %s/%s", r.Kind, r.Proxy, r.Name) }
 func sessionKey(s *Session) string { return s.ID + " " + s.Client }

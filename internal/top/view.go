@@ -106,11 +106,19 @@ func (m *Model) process() []Line {
 	}
 	second := fmt.Sprintf("connections %d of %d, %d/s (limit reached %d times)  idle %d%%  out %s/s  pipes %d  memory %s",
 		info.Number("CurrConns"), info.Number("Maxconn"), info.Number("ConnRate"), info.Number("MaxconnReached"), info.Number("Idle_pct"),
-		size(info.Number("BytesOutRate")), info.Number("PipesUsed"), size(info.Number("PoolUsed_bytes")))
+		size(m.outRate()), info.Number("PipesUsed"), size(info.Number("PoolUsed_bytes")))
 	if dropped := info.Number("DroppedLogs"); dropped > 0 {
 		second += fmt.Sprintf("  log lines dropped %d", dropped)
 	}
 	return []Line{{{Strong, first}}, plain(second)}
+}
+
+// outRate is how many bytes the process sends in a second: since the last sample, else as it says itself.
+func (m *Model) outRate() int64 {
+	if f := m.flows[wholeKey]; f.outRate != none {
+		return f.outRate
+	}
+	return m.sample.Info.Number("BytesOutRate")
 }
 
 // header is what stands above every view.
