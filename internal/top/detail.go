@@ -39,7 +39,10 @@ func serverDetail(i *item) []Line {
 		if n(checkDuration) != none {
 			text += fmt.Sprintf(" in %d ms", n(checkDuration))
 		}
-		add("last check", "%s, %s", text, strings.TrimSuffix(r.CheckDesc+": "+r.LastCheck, ": "))
+		if reason(r) == "" {
+			text += ", " + strings.TrimSuffix(r.CheckDesc+": "+r.LastCheck, ": ")
+		}
+		add("last check", "%s", text)
 		if n(rise) != none {
 			add("health", "%d of %d (rise %d, fall %d)", n(health), n(rise)+n(fall)-1, n(rise), n(fall))
 		}
@@ -62,7 +65,9 @@ func serverDetail(i *item) []Line {
 	add("errors", "%s connecting, %s later; %s retries, %s redispatched; ended by clients %s, by the server %s", count(n(connectErrors)),
 		count(n(responseErrors)), count(n(retries)), count(n(redispatches)), count(n(clientAborts)), count(n(serverAborts)))
 	add("mean times", "%s ms in the queue, %s ms to connect, %s ms in all (the last 1024 sessions)", count(n(queueTime)), count(n(connectTime)), count(n(totalTime)))
-	add("last session", "%s ago", span(n(lastSession)))
+	if n(lastSession) != none {
+		add("last session", "%s ago", span(n(lastSession)))
+	}
 	return lines
 }
 

@@ -28,6 +28,7 @@ type Model struct {
 	orders   [views]order
 	selected [views]string // keys of items
 	first    [views]int    // item at the top of the screen
+	part     string        // which of the items are on it, when not all are
 	page     int           // lines of the table when it was last shown
 	filter   *regexp.Regexp
 	of       *Row // the sessions of this server only

@@ -150,8 +150,8 @@ func (l *loop) run(ctx context.Context, in io.Reader) error {
 			panic(err)
 		case <-l.resized:
 			l.screen.forget()
-		case bytes, open := <-input:
-			if !open {
+		case bytes := <-input:
+			if bytes == nil {
 				return nil // the terminal is gone
 			}
 			var keys []key
@@ -181,17 +181,18 @@ func (l *loop) run(ctx context.Context, in io.Reader) error {
 	}
 }
 
-// read passes the keyboard's bytes on until its end.
+// read passes the keyboard's bytes on, and nil at its end.
 func read(ctx context.Context, in io.Reader, input chan<- []byte) {
-	defer close(input)
-	for {
+	for err := error(nil); err == nil; {
+		var n int
 		buf := make([]byte, 256)
-		n, err := in.Read(buf)
-		if err != nil {
-			return
+		if n, err = in.Read(buf); err != nil {
+			buf = nil
+		} else {
+			buf = buf[:n]
 		}
 		select {
-		case input <- buf[:n]:
+		case input <- buf:
 		case <-ctx.Done():
 			return
 		}

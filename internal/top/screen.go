@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -87,7 +86,7 @@ func (s *screen) show(lines []Line) {
 			text.WriteString("\x1b[" + strconv.Itoa(i+1) + ";1H" + next[i] + "\x1b[K")
 		}
 	}
-	if text.Len() > 0 && !slices.Equal(next, s.shown) {
+	if text.Len() > 0 {
 		_, _ = io.WriteString(s.out, text.String()) // who does not take it is not there
 	}
 	s.shown = next

@@ -2,7 +2,6 @@ package top
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -66,7 +65,7 @@ func (m *Model) Render(width, height int) []Line {
 	for len(lines) < height-1 {
 		lines = append(lines, nil)
 	}
-	lines = append(lines[:min(len(lines), height-1)], m.footer(width))
+	lines = append(lines[:min(len(lines), height-1)], m.footer())
 	for i := range lines {
 		lines[i] = cut(lines[i], width)
 	}
@@ -145,7 +144,7 @@ func (m *Model) header(width int) []Line {
 }
 
 // footer is the line at the bottom.
-func (m *Model) footer(width int) Line {
+func (m *Model) footer() Line {
 	prompt := m.prompt()
 	switch {
 	case m.status != "" && m.bad:
@@ -162,7 +161,7 @@ func (m *Model) footer(width int) Line {
 	case m.mode == looking:
 		return Line{{Dim, "Enter: back" + m.orderKeys()}}
 	}
-	text := "?: help  q: quit  /: filter  < >: sort  Enter: detail" + m.orderKeys()
+	text := m.part + "?: help  q: quit  /: filter  < >: sort  Enter: detail" + m.orderKeys()
 	if m.sample != nil && m.sample.Cut {
 		text = "not all sessions are shown; choose a server's with s  " + text
 	}
@@ -194,11 +193,8 @@ func (m *Model) table(width, room int) []Line {
 	first = max(min(first, at, len(items)-shown), at-shown+1, 0)
 	m.first[m.view] = first
 	columns, widths := m.fit(items, width)
-	title := m.titles(columns, widths)
-	if more := part(first, shown, len(items)); more != "" {
-		title = append(title, Span{Dim, "  " + more})
-	}
-	lines := []Line{title}
+	lines := []Line{m.titles(columns, widths)}
+	m.part = part(first, shown, len(items))
 	for n, i := range items[first:min(first+shown, len(items))] {
 		lines = append(lines, cells(&i, columns, widths, first+n == at))
 	}
@@ -229,7 +225,7 @@ func (m *Model) fit(items []item, width int) (columns []column, widths []int) {
 		sum, last := -1, 0
 		for i, w := range widths {
 			if columns[i].wide {
-				w = min(w, 20) // it is cut where the screen ends
+				w = min(w, 14) // it is cut where the screen ends
 			}
 			sum += w + 1
 			if columns[i].drop >= columns[last].drop {
@@ -313,5 +309,5 @@ func part(first, shown, all int) string {
 	if shown >= all {
 		return ""
 	}
-	return strconv.Itoa(first+1) + "-" + strconv.Itoa(first+shown) + " of " + strconv.Itoa(all)
+	return fmt.Sprintf("%d-%d of %d  ", first+1, first+shown, all)
 }
