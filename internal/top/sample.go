@@ -117,9 +117,6 @@ var numberNames = map[string]number{
 // none is the value of a number that the process did not tell.
 const none = -1
 
-// Number is a value of the row, or none.
-func (r *Row) number(which number) int64 { return r.n[which] }
-
 // sum adds values of which some may not be there.
 func (r *Row) sum(which ...number) int64 {
 	all := int64(none)
