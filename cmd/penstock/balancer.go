@@ -52,6 +52,7 @@ type balancer struct {
 
 	begun    time.Time
 	bootTime time.Duration
+	recent   recent
 	stopping bool
 }
 
