@@ -6,6 +6,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/stats"
 )
 
@@ -49,6 +50,20 @@ func (b *balancer) info() stats.Info {
 		info.Jobs += own
 	}
 	return info
+}
+
+// handovers are what this process took over and gave away.
+func (b *balancer) handovers() stats.Handovers {
+	s := b.succession
+	s.mu.Lock()
+	h := stats.Handovers{Generation: s.status.Generation, In: uint64(s.status.Moved)}
+	if s.status.Done && len(s.status.From) > 0 {
+		h.Took = time.Duration(s.status.MoveMs) * time.Millisecond
+	}
+	s.mu.Unlock()
+	m := process.ReadMigrations()
+	h.Out, h.Lost, h.Migrated, h.Stuck = b.offer.given.Load(), b.offer.lost.Load(), m.Moved, m.Lost
+	return h
 }
 
 // memory is what the program took from the system and what of it is in use. Reading it does not stop
