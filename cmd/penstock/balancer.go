@@ -52,7 +52,6 @@ type balancer struct {
 
 	begun    time.Time
 	bootTime time.Duration
-	recent   recent
 	stopping bool
 }
 

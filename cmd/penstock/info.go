@@ -41,9 +41,6 @@ func (b *balancer) info() stats.Info {
 		Warnings:      uint64(b.report.Warnings()),
 	}
 	b.engine.Fill(&info)
-	now := moment{time.Now(), cpuTime(), info.BytesOut}
-	before := b.recent.since(now, moment{at: b.begun, bytesOut: info.BytesOut}) // what was sent may be a former process's
-	info.IdlePercent, info.BytesOutRate = idlePercent(before, now, info.Threads), perSecond(before, now)
 	if !info.Stopping {
 		own := uint64(b.api.Listeners() + b.web.Listeners())
 		info.Listeners += own
