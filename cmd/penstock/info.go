@@ -5,25 +5,20 @@ import (
 	"runtime"
 	"runtime/metrics"
 
+	"github.com/penstock/penstock/internal/engine"
 	"github.com/penstock/penstock/internal/stats"
 )
 
 // info is the state of the process for show info.
 func (b *balancer) info() stats.Info {
 	g := &b.cfg.Global
-	node := g.Node
-	if node == "" {
-		if name, err := os.Hostname(); err == nil {
-			node = name
-		}
-	}
 	total, used := memory()
 	info := stats.Info{
 		Name:          "HAProxy", // programs that check it mean the interface
 		Version:       fullVersion(),
 		ReleaseDate:   release(),
 		BuildInfo:     programName + " " + version + " " + runtime.Version(),
-		Node:          node,
+		Node:          engine.NodeName(g),
 		Description:   g.Description,
 		Pid:           os.Getpid(),
 		Started:       b.begun,

@@ -7,8 +7,9 @@ import (
 	"github.com/penstock/penstock/internal/config"
 )
 
-// examine holds an answer against step s, of which talk is the judge if it is a conversation. last says that nothing more will come, or could be kept.
-func (p *Program) examine(s *step, talk judge, in []byte, last bool) verdict {
+// examine holds an answer against step s, of which talk is the judge if it is a conversation. last says that nothing more will
+// come, or could be kept; up that the server is up.
+func (p *Program) examine(s *step, talk judge, in []byte, last, up bool) verdict {
 	e := s.expect
 	var v verdict
 	switch {
@@ -17,7 +18,7 @@ func (p *Program) examine(s *step, talk judge, in []byte, last bool) verdict {
 	case e.judge != nil:
 		v = e.judge(in, last)
 	case p.kind == config.CheckHTTP:
-		v = e.examineHTTP(in, last)
+		v = e.examineHTTP(in, last, p.stopOn404 && up)
 	default:
 		v = e.examineBytes(s.number, in, last)
 	}

@@ -69,7 +69,7 @@ func FuzzHTTP(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	fuzzJudge(f, e.examineHTTP, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxyz", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nax\r\n0\r\n\r\n",
+	fuzzJudge(f, func(in []byte, last bool) verdict { return e.examineHTTP(in, last, true) }, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxyz", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nax\r\n0\r\n\r\n",
 		"HTTP/1.1 100 C\r\n\r\nHTTP/1.0 404 \n\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n")
 }
 

@@ -3,11 +3,14 @@ package check
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/netio"
 )
 
 // withRequest completes the lines of an HTTP check: the request of the option comes first unless the lines have their
@@ -49,8 +52,8 @@ func withRequest(c *config.Check) []config.CheckRule {
 	return rules
 }
 
-// newHTTP is a request as it goes over the wire.
-func newHTTP(r *config.HTTPRequest) []byte {
+// newHTTP is a request as it goes over the wire. state, unless it is empty, tells the server what is known of it.
+func newHTTP(r *config.HTTPRequest, state string) []byte {
 	method, uri, version := r.Method, r.URI, r.Version
 	if method == "" {
 		method = "OPTIONS"
@@ -68,6 +71,9 @@ func newHTTP(r *config.HTTPRequest) []byte {
 		b.WriteString(h[0] + ": " + h[1] + "\r\n")
 		closes = closes || strings.EqualFold(h[0], "connection")
 	}
+	if state != "" {
+		b.WriteString("X-Haproxy-Server-State: " + state + "\r\n")
+	}
 	if !closes {
 		b.WriteString("Connection: close\r\n")
 	}
@@ -76,6 +82,44 @@ func newHTTP(r *config.HTTPRequest) []byte {
 	}
 	b.WriteString("\r\n" + r.Body)
 	return b.Bytes()
+}
+
+// request is what sends an HTTP request.
+func (p *Program) request(r *config.HTTPRequest) func(*Checker, *Check) []byte {
+	if !p.sendState {
+		return constant(newHTTP(r, ""))
+	}
+	return func(c *Checker, k *Check) []byte { return newHTTP(r, c.stateHeader(k)) }
+}
+
+// stateHeader tells a server what is known of it, and what load it has.
+func (c *Checker) stateHeader(k *Check) string {
+	s, h := k.shared(), k.state.Health
+	state := h
+	switch up := s.Up(); {
+	case up && !h.Up():
+		state.Value = h.Rise // as an administrator has it
+	case !up && h.Up():
+		state.Value = 0
+	}
+	word := state.String()
+	if s.Operation() == backend.Stopping {
+		word = "NOLB" + strings.TrimPrefix(word, "UP")
+	}
+	host, port := "", ""
+	if to := k.address(); to.Family() != netio.FamilyUnix {
+		a := to.Addr()
+		host, port = a.AddrPort().Addr().String(), strconv.Itoa(int(a.Port))
+	}
+	b := k.backend
+	_, _, total := b.State.Members()
+	weight, _ := b.State.Share(k.server)
+	text := fmt.Sprintf("%s; address=%s; port=%s; name=%s/%s; node=%s; weight=%d/%d; scur=%d/%d; qcur=%d", word, host, port, b.Name, k.name,
+		c.opt.Node, weight, total, s.Served(), b.State.Served(), s.Queued())
+	if s.Operation() == backend.Starting {
+		text += fmt.Sprintf("; throttle=%d%%", max(s.Throttled(), 1))
+	}
+	return text
 }
 
 // response is an HTTP/1 response, as far as it has come.
@@ -189,14 +233,17 @@ func dechunk(in []byte) (body []byte, whole bool) {
 	}
 }
 
-// examineHTTP holds a response against the expectation.
-func (e *expect) examineHTTP(in []byte, last bool) verdict {
+// examineHTTP holds a response against the expectation. With may404 a server that answers 404 passes, and wants no more
+// sessions.
+func (e *expect) examineHTTP(in []byte, last, may404 bool) verdict {
 	r, ok := readResponse(in, last)
 	switch {
 	case !ok:
 		return verdict{outcome: failed, status: L7Rsp}
 	case r.code == 0:
 		return verdict{}
+	case may404 && r.code == 404:
+		return verdict{outcome: passed, status: L7OKC, code: r.code}
 	}
 	v := verdict{outcome: passed, code: r.code}
 	found := false

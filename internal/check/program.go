@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -15,6 +16,9 @@ type Program struct {
 	kind  config.CheckKind
 	steps []step
 	roles bool // it asks for the role of the server
+
+	stopOn404 bool // of HTTP: a server that is up and answers 404 takes no new sessions
+	sendState bool // of HTTP: requests tell the server what is known of it
 }
 
 type step struct {
@@ -28,7 +32,7 @@ type step struct {
 	linger bool       // close with FIN
 
 	// send
-	data func() []byte
+	data func(*Checker, *Check) []byte
 
 	// expect
 	expect *expect
@@ -73,18 +77,18 @@ const (
 
 // NewProgram makes the program of a backend. The configuration was checked already; an error says otherwise.
 func NewProgram(c *config.Check) (*Program, error) {
-	p := &Program{kind: c.Kind}
+	p := &Program{kind: c.Kind, stopOn404: c.HTTP404, sendState: c.SendState}
 	if c.Role != nil {
 		return p.withRole(c)
 	}
 	switch c.Kind {
 	case config.CheckConnection:
 	case config.CheckTCP:
-		if err := p.rules(c.TCPRules, nil); err != nil {
+		if err := p.rules(c.TCPRules); err != nil {
 			return nil, err
 		}
 	case config.CheckHTTP:
-		if err := p.rules(withRequest(c), newHTTP); err != nil {
+		if err := p.rules(withRequest(c)); err != nil {
 			return nil, err
 		}
 	case config.CheckRedis:
@@ -102,7 +106,7 @@ func NewProgram(c *config.Check) (*Program, error) {
 		p.send(bind)
 		p.custom(judgeLDAP)
 	case config.CheckSSLHello:
-		p.steps = append(p.steps, step{action: config.CheckSend, data: sslHello})
+		p.steps = append(p.steps, step{action: config.CheckSend, data: func(*Checker, *Check) []byte { return sslHello() }})
 		p.custom(judgeSSL)
 		e := p.steps[len(p.steps)-1].expect
 		e.ok, e.failed, e.late = L6OK, L6Rsp, L6Tout
@@ -123,7 +127,7 @@ func (p *Program) lingering() {
 }
 
 func (p *Program) send(data []byte) {
-	p.steps = append(p.steps, step{action: config.CheckSend, number: len(p.steps) + 1, data: func() []byte { return data }})
+	p.steps = append(p.steps, step{action: config.CheckSend, number: len(p.steps) + 1, data: constant(data)})
 }
 
 func (p *Program) custom(judge judge) {
@@ -133,8 +137,13 @@ func (p *Program) custom(judge judge) {
 	})
 }
 
-// rules adds the steps of lines. newRequest makes what an http-check line sends.
-func (p *Program) rules(rules []config.CheckRule, newRequest func(*config.HTTPRequest) []byte) error {
+// constant is what is sent when it is always the same.
+func constant(data []byte) func(*Checker, *Check) []byte {
+	return func(*Checker, *Check) []byte { return data }
+}
+
+// rules adds the steps of lines.
+func (p *Program) rules(rules []config.CheckRule) error {
 	comment := ""
 	last := config.CheckComment
 	for i := range rules {
@@ -159,11 +168,10 @@ func (p *Program) rules(rules []config.CheckRule, newRequest func(*config.HTTPRe
 				s.port = uint16(r.Addr.Port)
 			}
 		case config.CheckSend:
-			data := r.Data
+			s.data = constant(r.Data)
 			if r.Request != nil {
-				data = newRequest(r.Request)
+				s.data = p.request(r.Request)
 			}
-			s.data = func() []byte { return data }
 		case config.CheckExpects:
 			e, err := newExpect(&r.Expect)
 			if err != nil {
@@ -249,7 +257,8 @@ func (p *Program) where(i int) string {
 }
 
 // success is the outcome of a program that came to its end; info is what its last answer gave.
-func (p *Program) success(info string) (Status, string) {
+// status is what the last answer means, or Unknown.
+func (p *Program) success(info string, status Status) (Status, string) {
 	last := &p.steps[len(p.steps)-1]
 	if p.kind == config.CheckTCP && info == "" && last.number > 0 {
 		info = "(tcp-check)"
@@ -258,7 +267,7 @@ func (p *Program) success(info string) (Status, string) {
 	case config.CheckConnect:
 		return L4OK, info
 	case config.CheckExpects:
-		return last.expect.ok, info
+		return cmp.Or(status, last.expect.ok), info
 	}
 	return L7OK, info
 }

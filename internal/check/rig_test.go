@@ -63,7 +63,7 @@ func mustRig(tb testing.TB, lines string) *rig {
 	}}
 	r.backend.State.SetDeliver(func(backend.Waiter, int32) {})
 	o := Options{
-		BufSize: 16384, Warn: r.say("W "), Alert: r.say("A "),
+		BufSize: 16384, Node: "n1", Warn: r.say("W "), Alert: r.say("A "),
 		Shutdown: func(_ *Backend, server int) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -77,7 +77,10 @@ func mustRig(tb testing.TB, lines string) *rig {
 	}
 	for i, s := range p.Servers {
 		if s.Check.Enabled {
-			o.Servers = append(o.Servers, Server{Backend: r.backend, Index: i, Config: s, Target: mustTarget(tb, s)})
+			target := mustTarget(tb, s)
+			o.Servers = append(o.Servers, Server{
+				Backend: r.backend, Index: i, Config: s, Target: target, Address: func() netio.Sockaddr { return target.Addr },
+			})
 		}
 	}
 	r.Checker = New(o)

@@ -34,7 +34,8 @@ type run struct {
 	in        []byte // what came since the last send; nil until something is expected
 	info      string
 	code      int
-	talk      judge // of a conversation; nil: none yet
+	status    Status // of an answer that passed; Unknown: as the step has it
+	talk      judge  // of a conversation; nil: none yet
 }
 
 // result is how a check ended.
@@ -112,7 +113,7 @@ func (c *Checker) advance(k *Check) (result, bool) {
 			}
 		case config.CheckSend:
 			if !r.sending {
-				r.out, r.sending, r.mustRead = s.data(), true, true
+				r.out, r.sending, r.mustRead = s.data(c, k), true, true
 				r.in = r.in[:0]
 			}
 			for len(r.out) > 0 {
@@ -135,7 +136,7 @@ func (c *Checker) advance(k *Check) (result, bool) {
 			r.at++
 		}
 	}
-	status, info := p.success(r.info)
+	status, info := p.success(r.info, r.status)
 	return result{status: status, code: r.code, info: info}, true
 }
 
@@ -183,7 +184,7 @@ func (c *Checker) expect(k *Check, s *step) (result, outcome) {
 			r.talk = s.expect.fresh()
 		}
 		full := len(r.in) == cap(r.in)
-		v := p.examine(s, r.talk, r.in, r.eof || full)
+		v := p.examine(s, r.talk, r.in, r.eof || full, k.shared().Up())
 		if v.outcome != more && len(v.answer) > 0 {
 			netio.Send(r.fd, v.answer) // a farewell
 		}
@@ -192,7 +193,7 @@ func (c *Checker) expect(k *Check, s *step) (result, outcome) {
 			if v.info != "" {
 				r.info = v.info
 			}
-			r.code = v.code
+			r.code, r.status = v.code, v.status
 			return result{}, passed
 		case failed:
 			return result{status: v.status, code: v.code, info: v.info, decisive: v.decisive}, failed

@@ -184,6 +184,11 @@ func outcomeCases(s script) []outcomeCase {
 			"http, no body", "option httpchk\n http-check expect string x", holds("", ok+"Content-Length: 0\r\n\r\n"),
 			"L7RSP HTTP content check could not find a response body",
 		},
+		{
+			"http, no more sessions", "option httpchk\n http-check disable-on-404\n http-check expect status 200\n http-check expect ! string x",
+			holds("", "HTTP/1.1 404 x\r\nContent-Length: 1\r\n\r\nx"), "L7OKC/404",
+		},
+		{"http, conditionally", "option httpchk\n http-check expect status 200 ok-status L7OKC", holds("", "HTTP/1.1 200 x\r\n\r\n"), "L7OKC/200"},
 		{"http, not", "option httpchk", holds("", "SSH-2.0-OpenSSH\r\n"), "L7RSP"},
 		{"http, half", "option httpchk", replies("", "HTTP/1.1 200"), "L7RSP"},
 		{"http, provisional", "option httpchk", holds("", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 x\r\n\r\n"), "L7OK/204"},

@@ -36,6 +36,8 @@ type Check struct {
 	Request   HTTPRequest
 	TCPRules  []CheckRule // tcp-check lines
 	HTTPRules []CheckRule // http-check lines
+	HTTP404   bool        // http-check disable-on-404: a server that answers so wants no more sessions
+	SendState bool        // http-check send-state
 	Role      *RoleCheck  // of mysql-check, pgsql-check and redis-check; nil: any role will do
 }
 

@@ -114,7 +114,7 @@ func TestCheckMessages(t *testing.T) {
 		{"tcp-check expect string", "'tcp-check expect' : 'string' expects a <pattern> as argument."},
 		{"tcp-check expect string a min-recv -2", "'tcp-check expect' : 'min-recv' expects -1 or an integer from 0 to INT_MAX."},
 		{"tcp-check expect string a ok-status L8", "'tcp-check expect' : 'ok-status' only supports 'L4OK', 'L6OK', 'L7OK' or 'L7OKC' status (got 'L8')."},
-		{"tcp-check expect string a ok-status L7OKC", "'ok-status L7OKC' is not implemented yet by Penstock (HAProxy knows it)"},
+		{"http-check send-state now", "'http-check send-state' cannot handle unexpected argument 'now'."},
 		{"tcp-check expect rstring (", "'tcp-check expect' : regex '(' is invalid (missing closing ): `(`)."},
 		{"http-check expect hdr name x", "'http-check expect hdr' is not implemented yet by Penstock (HAProxy knows it)"},
 		{"http-check expect status 3-2", "'http-check expect' : invalid range of status codes '3-2'."},

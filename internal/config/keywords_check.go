@@ -53,6 +53,9 @@ func (l *checkWords) value(what string) string {
 func parseCheckRule(p *parser, s *stmt) {
 	px := p.px
 	l := &checkWords{p: p, s: s, at: 1, http: s.keyword() == "http-check"}
+	if l.http && l.flag() {
+		return
+	}
 	rules, own := &px.Check.TCPRules, &px.ownTCPRules
 	if l.http {
 		rules, own = &px.Check.HTTPRules, &px.ownHTTPRules
@@ -83,7 +86,7 @@ func parseCheckRule(p *parser, s *stmt) {
 			return
 		}
 		l.send(&rule)
-	case "send-lf", "send-binary-lf", "set-var", "unset-var", "disable-on-404", "send-state":
+	case "send-lf", "send-binary-lf", "set-var", "unset-var":
 		l.notYet(1, s.keyword()+" "+word)
 	default:
 		if strings.HasPrefix(word, "set-var(") || strings.HasPrefix(word, "set-var-fmt(") || strings.HasPrefix(word, "unset-var(") {
@@ -373,10 +376,6 @@ func (l *checkWords) expectWord(rule *CheckRule, word string) {
 		if !slices.Contains(known, strings.ToUpper(v)) {
 			list := "'" + strings.Join(known[:len(known)-1], "', '") + "' or '" + known[len(known)-1] + "'"
 			l.fail(l.at, codeInvalidValue, "'%s' only supports %s status (got '%s')", word, list, v)
-			return
-		}
-		if strings.EqualFold(v, "L7OKC") { // the server would stop taking new sessions
-			l.notYet(l.at, word+" L7OKC")
 			return
 		}
 		*map[string]*string{"ok-status": &e.OKStatus, "error-status": &e.ErrorStatus, "tout-status": &e.ToutStatus}[word] = strings.ToUpper(v)

@@ -18,6 +18,7 @@ func checkOption(kind CheckKind) func(*parser, *stmt) {
 // setCheck replaces the kind of check; the last option of a section wins.
 func (px *proxyState) setCheck(c Check) {
 	c.TCPRules, c.HTTPRules = px.Check.TCPRules, px.Check.HTTPRules
+	c.HTTP404, c.SendState = px.Check.HTTP404, px.Check.SendState
 	px.Check = c
 }
 

@@ -74,7 +74,7 @@ var keywordRemarks = map[string]string{
 	"proxy stats":            "a warning in TCP mode; in `mode http` all but `admin` and `http-request`",
 	"proxy hash-type":        "`balance source` uses the address itself: the hash function makes no difference, `avalanche` does",
 	"proxy tcp-check":        "`connect`, `send`, `send-binary`, `expect` (string, rstring, binary, rbinary), `comment`; no log-format strings, no variables",
-	"proxy http-check":       "`connect`, `send`, `expect` (status, rstatus, string, rstring), `comment`; no log-format strings, no variables",
+	"proxy http-check":       "`connect`, `send`, `expect` (status, rstatus, string, rstring), `comment`, `disable-on-404`, `send-state`; no log-format strings, no variables",
 	"option httplog":         "warning: falls back to `option tcplog`",
 	"option httpslog":        "warning: falls back to `option tcplog`",
 	"bind process":           "warning: use `thread`",
