@@ -18,6 +18,7 @@ import (
 // Backend is what the checks of all servers of one backend share. It must not change once the checker runs.
 type Backend struct {
 	Name           string
+	ID             int
 	Kind           config.Kind
 	State          *backend.Backend
 	Logger         *logging.Logger // nil: none

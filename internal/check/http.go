@@ -20,17 +20,20 @@ func withRequest(c *config.Check) []config.CheckRule {
 	rules := slices.Clone(c.HTTPRules)
 	isRequest := func(r config.CheckRule) bool { return r.Action == config.CheckSend }
 	first := slices.IndexFunc(rules, func(r config.CheckRule) bool {
-		return r.Action != config.CheckComment && r.Action != config.CheckConnect
+		return r.Action != config.CheckComment && r.Action != config.CheckConnect && r.Action != config.CheckSet
 	})
 	switch {
 	case first >= 0 && isRequest(rules[first]):
 		merged := *rules[first].Request
 		for _, f := range [][2]*string{
-			{&merged.Method, &c.Request.Method}, {&merged.URI, &c.Request.URI}, {&merged.Version, &c.Request.Version},
+			{&merged.Method, &c.Request.Method}, {&merged.Version, &c.Request.Version},
 		} {
 			if *f[0] == "" {
 				*f[0] = *f[1]
 			}
+		}
+		if merged.URI == "" && merged.URIFormat == nil {
+			merged.URI = c.Request.URI
 		}
 		if len(merged.Headers) == 0 {
 			merged.Headers = c.Request.Headers
@@ -68,8 +71,8 @@ func newHTTP(r *config.HTTPRequest, state string) []byte {
 	b.WriteString(method + " " + uri + " " + version + "\r\n")
 	closes := false
 	for _, h := range r.Headers {
-		b.WriteString(h[0] + ": " + h[1] + "\r\n")
-		closes = closes || strings.EqualFold(h[0], "connection")
+		b.WriteString(h.Name + ": " + h.Value + "\r\n")
+		closes = closes || strings.EqualFold(h.Name, "connection")
 	}
 	if state != "" {
 		b.WriteString("X-Haproxy-Server-State: " + state + "\r\n")
@@ -85,11 +88,33 @@ func newHTTP(r *config.HTTPRequest, state string) []byte {
 }
 
 // request is what sends an HTTP request.
-func (p *Program) request(r *config.HTTPRequest) func(*Checker, *Check) []byte {
-	if !p.sendState {
+func (p *Program) request(r *config.HTTPRequest) func(*Checker, *Check) ([]byte, bool) {
+	computed := slices.ContainsFunc(r.Headers, func(h config.HTTPHeader) bool { return h.Format != nil })
+	if !p.sendState && !computed && r.URIFormat == nil && r.BodyFormat == nil {
 		return constant(newHTTP(r, ""))
 	}
-	return func(c *Checker, k *Check) []byte { return newHTTP(r, c.stateHeader(k)) }
+	return func(c *Checker, k *Check) ([]byte, bool) {
+		now, state := *r, ""
+		if r.URIFormat != nil {
+			now.URI = c.text(k, r.URIFormat)
+		}
+		if r.BodyFormat != nil {
+			now.Body = c.text(k, r.BodyFormat)
+		}
+		now.Headers = slices.Clone(r.Headers)
+		for i := range now.Headers {
+			if h := &now.Headers[i]; h.Format != nil {
+				h.Value = c.text(k, h.Format)
+				if strings.ContainsAny(h.Value, "\r\n\x00") {
+					return nil, false
+				}
+			}
+		}
+		if p.sendState {
+			state = c.stateHeader(k)
+		}
+		return newHTTP(&now, state), r.URIFormat == nil || !strings.ContainsAny(now.URI, " \r\n\x00")
+	}
 }
 
 // stateHeader tells a server what is known of it, and what load it has.
@@ -126,6 +151,7 @@ func (c *Checker) stateHeader(k *Check) string {
 type response struct {
 	code   int
 	reason string
+	fields []byte // the header without its first line
 	body   []byte
 	whole  bool // nothing more belongs to it
 }
@@ -143,6 +169,7 @@ func readResponse(in []byte, last bool) (r response, ok bool) {
 			return response{}, false
 		}
 		if r.code/100 != 1 { // a provisional one is followed by the real one
+			r.fields = fields
 			r.setBody(fields, rest, last)
 			return r, true
 		}
@@ -253,6 +280,9 @@ func (e *expect) examineHTTP(in []byte, last, may404 bool) verdict {
 		v.status, v.info = L7Sts, r.reason
 	case config.MatchStatusRegex:
 		found = e.re.MatchString(strconv.Itoa(r.code))
+		v.status, v.info = L7Sts, r.reason
+	case config.MatchHeader:
+		found = e.header.in(r.fields)
 		v.status, v.info = L7Sts, r.reason
 	default:
 		switch {

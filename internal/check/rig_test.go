@@ -58,7 +58,7 @@ func mustRig(tb testing.TB, lines string) *rig {
 		tb.Fatal(err)
 	}
 	r := &rig{backend: &Backend{
-		Name: p.Name, Kind: p.Kind, State: backend.New(p, 0), Program: program,
+		Name: p.Name, ID: p.ID, Kind: p.Kind, State: backend.New(p, 0), Program: program,
 		CheckTimeout: p.Timeouts.Check, ConnectTimeout: p.Timeouts.Connect, LogChecks: p.LogHealthChecks,
 	}}
 	r.backend.State.SetDeliver(func(backend.Waiter, int32) {})

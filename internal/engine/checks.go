@@ -29,7 +29,7 @@ func (e *Engine) buildChecks() bool {
 			continue
 		}
 		backends[i] = &check.Backend{
-			Name: c.Name, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
+			Name: c.Name, ID: c.ID, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
 			CheckTimeout: c.Timeouts.Check, ConnectTimeout: c.Timeouts.Connect, LogChecks: c.LogHealthChecks,
 		}
 		for n, s := range c.Servers {
