@@ -47,6 +47,8 @@ func (c *Checker) settle(k *Check, r result) {
 		k.state.Downs++
 		k.mu.Unlock()
 		c.goDown(&k.subject, why)
+	case r.status == L7OKC && state.Health.Up():
+		c.goStopping(&k.subject, why)
 	case r.status.Passed() && state.Health.Up():
 		c.comeUp(&k.subject, why)
 	case r.decisive:
@@ -202,6 +204,9 @@ func healthLine(k *Check, state *State) string {
 	}
 	if state.Status.Passed() {
 		outcome = "succeeded"
+	}
+	if state.Status == L7OKC {
+		outcome = "conditionally succeeded"
 	}
 	if state.Health.Up() {
 		word = "UP"
