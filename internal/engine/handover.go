@@ -40,10 +40,10 @@ func (e *Engine) Topology() ([]byte, error) {
 		}
 		described := *c
 		described.Binds, described.Servers = nil, nil
-		for n, s := range c.Servers {
+		for n, s := range e.Servers(i) {
 			if p.Backend.Server(n).Served() > 0 {
 				resolved := *s
-				if ap := p.Servers[n].Destination().Addr.Addr(); ap.AddrPort().IsValid() {
+				if ap := p.Server(n).Destination().Addr.Addr(); ap.AddrPort().IsValid() {
 					resolved.Addr.IP = ap.AddrPort().Addr()
 				}
 				described.Servers = append(described.Servers, &resolved)
@@ -223,13 +223,15 @@ func (e *Engine) placeOf(s *session.Snapshot) (at session.Place, ok bool) {
 	if fe < 0 || be < 0 || s.Client.FD < 0 || s.Far.FD < 0 {
 		return at, false
 	}
-	srv := slices.IndexFunc(e.cfg.Proxies[be].Servers, func(c *config.Server) bool { return c.Name == s.Server })
+	srv := placeOfServer(e.Servers(be), s.Server)
 	return session.Place{Frontend: fe, Backend: be, Server: int32(srv)}, srv >= 0
 }
 
 // Adopt goes on with sessions of another process, none of them Misplaced, and owns their descriptors from now
 // on. A worker takes those of the worker with its number.
 func (e *Engine) Adopt(batch []session.Snapshot) {
+	e.places.RLock()
+	defer e.places.RUnlock()
 	places := make(map[*session.Snapshot]session.Place, len(batch))
 	for i := range batch {
 		if at, ok := e.placeOf(&batch[i]); ok {
