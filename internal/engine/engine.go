@@ -225,6 +225,11 @@ func (e *Engine) Start() {
 	e.running = true
 	e.startChecks() // first: no session shall go to a server that begins as down
 	for _, w := range e.workers {
+		for i, state := range e.frontends {
+			if state == FrontendPaused {
+				w.BeginPaused(i)
+			}
+		}
 		if err := w.Start(); err != nil {
 			e.opt.Report.Warningf("thread %d is not bound to its CPUs: %v", w.ID+1, err)
 		}

@@ -27,6 +27,7 @@ type topology struct {
 	Proxies []*config.Proxy `json:"proxies"`          // those with sessions, with the servers that have some
 	States  string          `json:"states,omitempty"` // of all servers, as a state file has them
 	Moved   []moved         `json:"moved,omitempty"`
+	Changed changes         `json:"changed"`
 }
 
 // Topology describes the proxies and servers that have sessions, and the states of all servers, for the process that
@@ -55,7 +56,7 @@ func (e *Engine) Topology() ([]byte, error) {
 	if err := statefile.Write(&states, e.States(-1)); err != nil {
 		return nil, fmt.Errorf("describe servers: %w", err)
 	}
-	text, err := json.Marshal(topology{Proxies: out, States: states.String(), Moved: e.movedServers()})
+	text, err := json.Marshal(topology{Proxies: out, States: states.String(), Moved: e.movedServers(), Changed: e.changes()})
 	if err != nil {
 		return nil, fmt.Errorf("describe proxies: %w", err)
 	}
@@ -95,6 +96,7 @@ func (e *Engine) inheritStates(former []topology) {
 			}
 		}
 		e.move(f.Moved)
+		e.inheritChanges(&f.Changed)
 	}
 }
 
