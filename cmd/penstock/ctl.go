@@ -114,6 +114,9 @@ func (k *ctl) once(line string) error {
 	if _, err = io.WriteString(conn, text); err != nil {
 		return fmt.Errorf("send command: %w", err)
 	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // a master takes lines until then
+	}
 	answer, err := io.ReadAll(conn)
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
