@@ -6,6 +6,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/penstock/penstock/internal/engine"
 	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/stats"
 )
@@ -13,19 +14,13 @@ import (
 // info is the state of the process for show info.
 func (b *balancer) info() stats.Info {
 	g := &b.cfg.Global
-	node := g.Node
-	if node == "" {
-		if name, err := os.Hostname(); err == nil {
-			node = name
-		}
-	}
 	total, used := memory()
 	info := stats.Info{
 		Name:          "HAProxy", // programs that check it mean the interface
 		Version:       fullVersion(),
 		ReleaseDate:   release(),
 		BuildInfo:     programName + " " + version + " " + runtime.Version(),
-		Node:          node,
+		Node:          engine.NodeName(g),
 		Description:   g.Description,
 		Pid:           os.Getpid(),
 		Started:       b.begun,

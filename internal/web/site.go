@@ -161,6 +161,9 @@ func (s *site) statistics(w http.ResponseWriter, r *http.Request, o options) {
 				v.listSessions(s)
 			}
 		}
+		if v.Update {
+			w.Header().Set("Connection", "close") // a page that stays open does not keep a place from others
+		}
 		if err := page.Execute(&out, v); err != nil {
 			http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 			return
