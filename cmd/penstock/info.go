@@ -31,8 +31,6 @@ func (b *balancer) info() stats.Info {
 		OpenFileLimit: b.limits.openFiles,
 		MaxSock:       b.limits.maxSock,
 		HardMaxConn:   g.MaxConn,
-		ConnRateLimit: uint64(max(g.MaxConnRate, 0)),
-		SessRateLimit: uint64(max(g.MaxSessRate, 0)),
 		Warnings:      uint64(b.report.Warnings()),
 	}
 	b.engine.Fill(&info)

@@ -43,7 +43,7 @@ func (e *Engine) buildChecks() bool {
 			ok = ok && good
 			servers = append(servers, check.Server{
 				Backend: backends[i], Index: n, Config: s, Target: target,
-				Address: func() netio.Sockaddr { return e.proxies[i].Servers[n].Destination().Addr },
+				Address: func() netio.Sockaddr { return e.proxies[i].Server(n).Destination().Addr },
 			})
 		}
 	}
@@ -55,10 +55,10 @@ func (e *Engine) buildChecks() bool {
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
 		ShutdownBackups: func(b *check.Backend) { go e.shutdown(b, -1, session.ServerUp) },
 	})
-	for _, s := range servers {
-		if s.Config.Check.Observe {
-			state := s.Backend.State
-			state.SetObserver(s.Index, s.Config.Check.ErrorLimit, func(server, errors int) { e.checker.Observe(state.ID, server, errors) })
+	e.checked = backends
+	for _, b := range backends {
+		if b != nil {
+			b.State.SetObserver(func(server, errors int) { e.checker.Observe(b.State.ID, server, errors) })
 		}
 	}
 	return ok
@@ -120,18 +120,14 @@ func (e *Engine) findServer(t config.Track) (proxy, server int, ok bool) {
 	if proxy < 0 {
 		return 0, 0, false
 	}
-	server = slices.IndexFunc(e.cfg.Proxies[proxy].Servers, func(s *config.Server) bool { return s.Name == t.Server })
+	server = placeOfServer(e.Servers(proxy), t.Server)
 	return proxy, server, server >= 0
 }
 
 // checkTarget is where the check of a server connects to: the server, unless its line has another address or port.
 func (e *Engine) checkTarget(i, n int) (t check.Target, ok bool) {
-	c, server := e.cfg.Proxies[i], &e.proxies[i].Servers[n]
-	s := c.Servers[n]
-	t = check.Target{
-		Options: server.Options, HasSource: server.HasSource, Source: server.Source,
-		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
-	}
+	c, s := e.cfg.Proxies[i], e.cfg.Proxies[i].Servers[n]
+	t = newCheckTarget(e.proxies[i].Server(n))
 	at := checkPlace{port: s.Check.Port}
 	switch a := &s.Check.Addr; a.Kind {
 	case config.AddrUnix, config.AddrAbstract:
@@ -154,6 +150,14 @@ func (e *Engine) checkTarget(i, n int) (t check.Target, ok bool) {
 	e.checkAt[serverKey{i, n}] = at
 	t.Addr = e.target(i, n)
 	return t, true
+}
+
+// newCheckTarget is how the check of a server connects.
+func newCheckTarget(server *session.Server) check.Target {
+	return check.Target{
+		Options: server.Options, HasSource: server.HasSource, Source: server.Source,
+		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
+	}
 }
 
 // startChecks begins to check; e.mu is held.

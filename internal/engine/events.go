@@ -75,8 +75,11 @@ func (e *Engine) DumpState(w io.Writer) {
 		if !c.Kind.HasBackend() || p.Backend == nil {
 			continue
 		}
-		for n := range c.Servers {
+		for n, server := range e.Servers(i) {
 			s := p.Backend.Server(n)
+			if server.Departed && s.Idle() {
+				continue
+			}
 			state := "UP"
 			if !s.Up() {
 				state = "DOWN"

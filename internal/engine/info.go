@@ -33,6 +33,7 @@ func (e *Engine) Fill(i *stats.Info) {
 	i.IdlePercent, i.BytesOutRate = e.usage.measure(time.Now(), e.Loads())
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	i.ConnRateLimit, i.SessRateLimit = uint64(max(e.maxConnRate, 0)), uint64(max(e.maxSessRate, 0))
 	i.Stopping = e.stopping
 	i.Jobs = i.CurrStreams
 	if !e.stopping && !e.left {

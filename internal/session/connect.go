@@ -48,7 +48,7 @@ func (t *Table) granted(be *Proxy, s *Session, srv, tried int32) {
 		}
 	}
 	s.srv = srv
-	be.Servers[srv].Assigned.Note(t.Clock.MonoNs(), be.Backend.Server(int(srv)).CumSessions())
+	be.at(srv).Assigned.Note(t.Clock.MonoNs(), be.Backend.Server(int(srv)).CumSessions())
 	if s.queueMs < 0 {
 		s.queueMs = t.sinceAccept(s)
 	}
@@ -106,7 +106,7 @@ func (t *Table) Grant(w backend.Waiter, be, srv int32) {
 // dial opens the server's socket and starts to connect. It reports whether the session still lives.
 func (t *Table) dial(id uint32, s *Session) bool {
 	be := t.Proxies[s.be]
-	srv := &be.Servers[s.srv]
+	srv := be.at(s.srv)
 	s.state = stateConnecting
 	s.flags &^= timedOut | noResource
 	d := srv.Destination()

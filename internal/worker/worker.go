@@ -27,16 +27,18 @@ type Worker struct {
 	ID    int
 	Table *session.Table
 
-	epoll    *netio.Epoll
-	clock    *sched.Clock
-	events   []netio.Event
-	cpus     []int
-	backlogs []int        // by listener, for resuming
-	watched  []watchState // by listener
-	retryAt  sched.Tick   // when listeners that rest are watched again
-	holds    []bool       // by listener: not to be watched until AcceptAgain; nil: none
-	kickAt   sched.Tick   // when all listeners are tried, Never: not at all
-	kicks    int          // how often after that
+	epoll       *netio.Epoll
+	clock       *sched.Clock
+	events      []netio.Event
+	cpus        []int
+	backlogs    []int        // by listener, for resuming
+	watched     []watchState // by listener
+	retryAt     sched.Tick   // when listeners that rest are watched again
+	holds       []bool       // by listener: not to be watched until AcceptAgain; nil: none
+	kickAt      sched.Tick   // when all listeners are tried, Never: not at all
+	kicks       int          // how often after that
+	allPaused   bool         // by Pause
+	proxyPaused map[int]bool // by PauseProxy
 
 	slot      *steer.Slot // what the steering program sees of the worker; nil: nobody looks
 	yieldedNs int64       // when the scheduler was last called
@@ -198,10 +200,14 @@ func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
 // Resume makes paused listeners listen again.
 func (w *Worker) Resume() { w.orderInstead(orderResume, orderPause) }
 
+// BeginPaused has a worker that was not started yet begin as after PauseProxy.
+func (w *Worker) BeginPaused(proxy int) { w.pause(proxy) }
+
 // PauseProxy is Pause for the listeners of one proxy, by its place. It returns when it is done.
 func (w *Worker) PauseProxy(proxy int) { w.do(func() { w.pause(proxy) }) }
 
-// ResumeProxy takes PauseProxy back. It reports whether all listen again; the others will be tried again.
+// ResumeProxy takes PauseProxy back. It reports whether all listen again; the others will be tried again. While the whole
+// worker is paused, they wait for Resume, which leaves alone those that PauseProxy paused.
 func (w *Worker) ResumeProxy(proxy int) (all bool) {
 	w.do(func() { all = w.resume(proxy) })
 	return all
