@@ -22,6 +22,8 @@ func Commands(e func() *engine.Engine) []runtimeapi.Command {
 		statCommands(e),
 		serverCommands(e),
 		dynamicCommands(e),
+		absentCommands(e),
+		developerCommands(e),
 		limitCommands(e),
 		frontendCommands(e),
 	)
