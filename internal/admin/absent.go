@@ -26,17 +26,17 @@ func (p patterns) commands() []runtimeapi.Command {
 	w := p.word
 	list := []runtimeapi.Command{
 		{Words: []string{"add", w}, Usage: "add acl [@<ver>] <acl> <pattern>", Help: "add a pattern to an ACL; there are none", Example: "add acl #0 10.0.0.1", Run: p.add},
-		{Words: []string{"clear", w}, Usage: "clear " + w + " [@<ver>] <" + w + ">", Help: "empty; there are none", Run: p.clear},
-		{Words: []string{"commit", w}, Usage: "commit " + w + " @<ver> <" + w + ">", Help: "make a version the current one; there are none", Run: p.commit},
-		{Words: []string{"del", w}, Usage: "del " + w + " <" + w + "> [<key>|#<ref>]", Help: "delete an entry; there are none", Run: p.del},
-		{Words: []string{"get", w}, Usage: "get " + w + " <" + w + "> <value>", Help: "look a value up; there are none", Run: p.get},
-		{Words: []string{"prepare", w}, Usage: "prepare " + w + " <" + w + ">", Help: "make a new version; there are none", Run: func(r *runtimeapi.Request) { p.unknown(r) }},
+		{Words: []string{"clear", w}, Usage: "clear " + w + " [@<ver>] <" + w + ">", Help: "empty one; there are none", Example: "clear " + w + " #0", Run: p.clear},
+		{Words: []string{"commit", w}, Usage: "commit " + w + " @<ver> <" + w + ">", Help: "make a version the current one; there are none", Example: "commit " + w + " @1 #0", Run: p.commit},
+		{Words: []string{"del", w}, Usage: "del " + w + " <" + w + "> [<key>|#<ref>]", Help: "delete an entry; there are none", Example: "del " + w + " #0 key", Run: p.del},
+		{Words: []string{"get", w}, Usage: "get " + w + " <" + w + "> <value>", Help: "look a value up; there are none", Example: "get " + w + " #0 key", Run: p.get},
+		{Words: []string{"prepare", w}, Usage: "prepare " + w + " <" + w + ">", Help: "make a new version; there are none", Example: "prepare " + w + " #0", Run: func(r *runtimeapi.Request) { p.unknown(r) }},
 		{Words: []string{"show", w}, Usage: "show " + w + " [@<ver>] [<" + w + ">]", Help: "list, or show one; there are none", Run: p.show},
 	}
 	if w == "map" {
 		list[0].Usage, list[0].Help, list[0].Example = "add map [@<ver>] <map> <key> <val>", "add an entry to a map; there are none", "add map #0 key value"
 		list = append(list, runtimeapi.Command{
-			Words: []string{"set", w}, Usage: "set map <map> [<key>|#<ref>] <value>", Help: "change an entry of a map; there are none", Run: p.set,
+			Words: []string{"set", w}, Usage: "set map <map> [<key>|#<ref>] <value>", Help: "change an entry of a map; there are none", Example: "set map #0 key value", Run: p.set,
 		})
 	}
 	return list
@@ -120,8 +120,8 @@ func (p patterns) commit(r *runtimeapi.Request) {
 
 // tableCommands are those about stick tables.
 func tableCommands() []runtimeapi.Command {
-	command := func(verb, usage, help, without string) runtimeapi.Command {
-		return runtimeapi.Command{Words: []string{verb, "table"}, Usage: verb + " table " + usage, Help: help + "; there are none", Run: func(r *runtimeapi.Request) {
+	command := func(verb, usage, help, example, without string) runtimeapi.Command {
+		return runtimeapi.Command{Words: []string{verb, "table"}, Usage: verb + " table " + usage, Help: help + "; there are none", Example: example, Run: func(r *runtimeapi.Request) {
 			switch {
 			case len(r.Args) > 0:
 				r.Fail("No such table")
@@ -131,25 +131,18 @@ func tableCommands() []runtimeapi.Command {
 		}}
 	}
 	return []runtimeapi.Command{
-		command("clear", "<table> [<filter>]*", "remove entries of a table",
+		command("clear", "<table> [<filter>]*", "remove entries of a table", "clear table fe",
 			`Required arguments: <table> "data.<store_data_type>" <operator> <value> or <table> key <key>`),
-		command("set", "<table> key <k> [data.* <v>]*", "change or make an entry of a table",
+		command("set", "<table> key <k> [data.* <v>]*", "change or make an entry of a table", "set table fe key 10.0.0.1",
 			"Required arguments: <table> key <key> [data.<store_data_type> <value>]*"),
-		command("show", "[<table> [<filter>]*]", "list the tables, or the entries of one", ""),
+		command("show", "[<table> [<filter>]*]", "list the tables, or the entries of one", "show table", ""),
 	}
 }
 
 // foreignCommands are those about what this program leaves to others, or has in another form.
 func foreignCommands(e func() *engine.Engine) []runtimeapi.Command {
 	show := func(level runtimeapi.Level, usage, help, answer, otherwise string) runtimeapi.Command {
-		words := strings.Fields(usage)
-		for i, word := range words {
-			if strings.ContainsAny(word, "[<") {
-				words = words[:i]
-				break
-			}
-		}
-		return runtimeapi.Command{Words: words, Usage: usage, Help: help + "; there are none", Level: level, Run: func(r *runtimeapi.Request) {
+		return runtimeapi.Command{Words: keywords(usage), Usage: usage, Help: help + "; there are none", Level: level, Run: func(r *runtimeapi.Request) {
 			switch {
 			case len(r.Args) > 0 && otherwise != "":
 				r.Fail("%s", otherwise)
@@ -160,8 +153,7 @@ func foreignCommands(e func() *engine.Engine) []runtimeapi.Command {
 	}
 	const user, operator, admin = runtimeapi.LevelUser, runtimeapi.LevelOperator, runtimeapi.LevelAdmin
 	cookie := func(usage, help string, needsKey bool) runtimeapi.Command {
-		words := strings.Fields(usage)
-		return runtimeapi.Command{Words: words[:len(words)-map[bool]int{false: 1, true: 2}[needsKey]], Usage: usage, Help: help + "; it has no effect in TCP", Level: admin, Run: func(r *runtimeapi.Request) {
+		return runtimeapi.Command{Words: keywords(usage), Usage: usage, Help: help + "; it has no effect in TCP", Level: admin, Example: strings.NewReplacer("<bk>", "be", "<k>", "key").Replace(usage), Run: func(r *runtimeapi.Request) {
 			switch {
 			case arg(r, 0) == "":
 				r.Fail("A backend name is expected.")
@@ -176,7 +168,7 @@ func foreignCommands(e func() *engine.Engine) []runtimeapi.Command {
 		cookie("disable dynamic-cookie backend <bk>", "no cookies for servers", false),
 		cookie("enable dynamic-cookie backend <bk>", "cookies for servers", false),
 		cookie("set dynamic-cookie-key backend <bk> <k>", "the key of cookies for servers", true),
-		{Words: []string{"get", "var"}, Usage: "get var <name>", Help: "show a variable of the process; there are none", Level: operator, Run: func(r *runtimeapi.Request) {
+		{Words: []string{"get", "var"}, Usage: "get var <name>", Help: "show a variable of the process; there are none", Example: "get var proc.x", Level: operator, Run: func(r *runtimeapi.Request) {
 			if len(r.Args) == 0 {
 				r.Fail("Missing process-wide variable identifier.")
 				return
@@ -197,4 +189,11 @@ func foreignCommands(e func() *engine.Engine) []runtimeapi.Command {
 		show(operator, "show ssl ocsp-response [<id>]", "list the OCSP responses", "", ""),
 		show(user, "show tls-keys [<id>|*]", "list the keys of TLS tickets", "# id (file)", ""),
 	}
+}
+
+// keywords are the words of a usage before the first that stands for something.
+func keywords(usage string) []string {
+	usage, _, _ = strings.Cut(usage, "[")
+	usage, _, _ = strings.Cut(usage, "<")
+	return strings.Fields(usage)
 }
