@@ -27,6 +27,12 @@ func (s *Server) MaxServed() int { return int(s.mostServed.Load()) }
 // Queued is the number of sessions that wait for this very server.
 func (s *Server) Queued() int { return int(s.queued.Load()) }
 
+// Choose counts a session that was led to the server by the algorithm, whether or not it has to wait there.
+func (s *Server) Choose() { s.chosen.Add(1) }
+
+// Chosen is how often the algorithm led a session to the server.
+func (s *Server) Chosen() uint64 { return s.chosen.Load() }
+
 // CumSessions is the number of slots ever taken.
 func (s *Server) CumSessions() uint64 { return s.sessions.Load() }
 

@@ -307,7 +307,7 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	r.Set(stats.Bck, number(s.Backup))
 	same, down := s.Since()
 	r.Set(stats.Lastchg, int64(same/time.Second))
-	r.Count(stats.Lbtot, n-out.Cleared.Load())
+	r.Count(stats.Lbtot, s.Chosen()-out.Cleared.Load())
 	r.Set(stats.Rate, int64(out.Assigned.Rate(f.now, n)))
 	r.Set(stats.RateMax, int64(out.Assigned.Max()))
 	if own && !state.Off {
@@ -376,7 +376,7 @@ func (f *filler) backend() {
 	setBytes(r, &t)
 	var chosen, retries, redispatches uint64
 	for i := range b.NumServers() {
-		chosen += b.Server(i).CumSessions() - p.Servers[i].Cleared.Load()
+		chosen += b.Server(i).Chosen() - p.Servers[i].Cleared.Load()
 		retries += b.Server(i).Retries()
 		redispatches += b.Server(i).Redispatches()
 	}
@@ -474,7 +474,7 @@ func (e *Engine) ClearCounters(all bool) {
 		}
 		p.Backend.ClearCounters()
 		for n := range p.Servers {
-			p.Servers[n].Cleared.Store(p.Backend.Server(n).CumSessions())
+			p.Servers[n].Cleared.Store(p.Backend.Server(n).Chosen())
 			if state, ok := e.CheckState(i, n); ok {
 				cleared[serverKey{i, n}] = checkCounts{state.Failures, state.Downs}
 			}
