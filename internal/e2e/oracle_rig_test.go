@@ -252,7 +252,7 @@ func (d *duet) states() {
 			}
 			f[4], f[9], f[18], f[21], f[24] = "addr", "time", "port", "check", "agent"
 			if f[13] == "0" || f[13] == "8" { // no check: HAProxy shows what was left there
-				f[12] = "health"
+				f[10], f[11], f[12] = "status", "result", "health"
 			}
 			list = append(list, strings.Join(f, " "))
 		}

@@ -79,7 +79,7 @@ backend all
     server s3 {s3} backup weight 3
 backend chain
     server s1 {s1} track all/s1
-    server s4 {s4} track b/s3 on-marked-down shutdown-sessions
+    server s4 {s4} backup track b/s3 on-marked-down shutdown-sessions
 `)
 	d.open("a", "b@f2", "c@f3", "d@f3")
 	d.checked("c3", "UP")
@@ -104,6 +104,8 @@ backend chain
 	d.stat("chain/s1 status=MAINT (via all/s1)")
 	d.states()
 	d.open("k", "l@f2", "m@f3")
+	d.order("set server b/s1 state ready") // the backup has done its work
+	d.ended("k")
 	d.order("set server b/s1 state drain")
 	d.says("Server chain/s1 enters drain state via all/s1")
 	d.stat("chain/s1 status=DRAIN")
@@ -115,6 +117,7 @@ backend chain
 	// All of them.
 	d.order("set server b/s2 state maint", "set server b/s3 state maint")
 	d.says("Server chain/s4 is going DOWN for maintenance via b/s3")
+	d.ended("m@f3")
 	d.order("set server b/s1 state maint")
 	d.says("backend chain has no server available!")
 	d.stat("b/BACKEND status=DOWN", "chain/BACKEND status=DOWN")
@@ -122,9 +125,9 @@ backend chain
 	d.ended("n")
 	d.order("set server b/s3 state ready")
 	d.says("Server chain/s4 is UP/READY (leaving maintenance)")
-	d.stat("b/BACKEND status=UP bck=1", "chain/BACKEND status=UP act=1")
+	d.stat("b/BACKEND status=UP bck=1", "chain/BACKEND status=UP bck=1")
 	d.open("o")
-	d.leave("o", "k", "l@f2", "m@f3", "d@f3")
+	d.leave("o", "l@f2", "d@f3")
 	d.stat()
 	d.states()
 	d.end("mark/m")

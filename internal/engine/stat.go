@@ -399,7 +399,7 @@ func (f *filler) backend() {
 		status += fmt.Sprintf(" (%d/%d)", f.up, f.known)
 	}
 	r.SetText(stats.Status, status)
-	r.Set(stats.Weight, int64(weight))
+	r.Set(stats.Weight, int64(b.EffectiveWeight()))
 	r.Set(stats.Uweight, int64(weight))
 	r.Set(stats.Act, int64(active))
 	r.Set(stats.Bck, int64(backups))
