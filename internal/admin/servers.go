@@ -18,9 +18,11 @@ import (
 func serverCommands(e func() *engine.Engine) []runtimeapi.Command {
 	on := func(f func(t target, r *runtimeapi.Request)) func(*runtimeapi.Request) {
 		return func(r *runtimeapi.Request) {
-			if t, ok := findTarget(e(), r); ok {
-				f(t, r)
-			}
+			e().Steady(func() {
+				if t, ok := findTarget(e(), r); ok {
+					f(t, r)
+				}
+			})
 		}
 	}
 	of := func(f func(e *engine.Engine, r *runtimeapi.Request)) func(*runtimeapi.Request) {
@@ -301,7 +303,7 @@ func showServersConn(e *engine.Engine, r *runtimeapi.Request) {
 		if !c.Kind.HasBackend() || c.Departed || only >= 0 && i != only {
 			continue
 		}
-		for n, s := range c.Servers {
+		for n, s := range e.Servers(i) {
 			if s.Departed {
 				continue
 			}

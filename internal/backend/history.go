@@ -51,8 +51,8 @@ func (b *Backend) Alive() bool { return len(b.table.Load().group) > 0 }
 
 // ClearMaxima forgets the highest values ever.
 func (b *Backend) ClearMaxima() {
-	for i := range b.servers {
-		b.servers[i].mostServed.Store(0)
+	for i := range b.NumServers() {
+		b.Server(i).mostServed.Store(0)
 	}
 	b.queue.mu.Lock()
 	defer b.queue.mu.Unlock()
@@ -65,8 +65,8 @@ func (b *Backend) ClearMaxima() {
 func (b *Backend) ClearCounters() {
 	b.ClearMaxima()
 	b.history.downs.Store(0)
-	for i := range b.servers {
-		s := &b.servers[i]
+	for i := range b.NumServers() {
+		s := b.Server(i)
 		s.connErrors.Store(0)
 		s.retries.Store(0)
 		s.redispatches.Store(0)

@@ -79,6 +79,16 @@ func (q *queue) init(servers int) {
 	}
 }
 
+// open makes an empty line for a place, a new one or one that is used again.
+func (q *queue) open(place int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if place+1 == len(q.lines) {
+		q.lines = append(q.lines, line{})
+	}
+	q.lines[place+1] = line{head: nobody, tail: nobody}
+}
+
 // push appends a waiter to a line.
 func (q *queue) push(w Waiter, server int32) uint32 {
 	at := q.free
@@ -162,7 +172,7 @@ func (a *batch) full() bool { return a.n == len(a.grants) }
 func (b *Backend) Enqueue(w Waiter, server int32) (t Ticket, granted, place int32) {
 	q := &b.queue
 	q.mu.Lock()
-	if server == None && len(b.table.Load().group) == 0 || server != None && !b.servers[server].up.Load() {
+	if server == None && len(b.table.Load().group) == 0 || server != None && !b.at(server).up.Load() {
 		q.mu.Unlock()
 		return Ticket{}, Reassign, 0
 	}
@@ -240,7 +250,7 @@ func (b *Backend) count(server int32, by int64) {
 	if server == None {
 		b.queue.shared.Add(by)
 	} else {
-		b.servers[server].queued.Add(int32(by))
+		b.at(server).queued.Add(int32(by))
 	}
 }
 
@@ -248,7 +258,7 @@ func (b *Backend) count(server int32, by int64) {
 // Only a server that takes part in the balancing serves the backend's queue. The lock is held.
 func (b *Backend) grantServer(server int32, out *batch) {
 	q := &b.queue
-	s := &b.servers[server]
+	s := b.at(server)
 	shares := b.table.Load().member[server]
 	for !out.full() {
 		at := q.lines[server+1].head
@@ -306,7 +316,7 @@ func (b *Backend) serveAll() {
 	if b.queue.waiting.Load() == 0 {
 		return
 	}
-	for i := range b.servers {
+	for i := range b.NumServers() {
 		b.serve(int32(i))
 	}
 }

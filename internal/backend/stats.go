@@ -65,8 +65,8 @@ func (b *Backend) Queued() int { return int(b.queue.waiting.Load()) }
 // Served is the number of slots taken on all servers.
 func (b *Backend) Served() int {
 	n := 0
-	for i := range b.servers {
-		n += b.servers[i].Served()
+	for i := range b.NumServers() {
+		n += b.Server(i).Served()
 	}
 	return n
 }
@@ -91,8 +91,8 @@ func (b *Backend) EffectiveWeight() int {
 // Members counts the usable servers, active and backup, and sums up the weights set of those that share
 // the load at present.
 func (b *Backend) Members() (active, backup, weight int) {
-	for i := range b.servers {
-		s := &b.servers[i]
+	for i := range b.NumServers() {
+		s := b.Server(i)
 		switch {
 		case !s.Usable():
 		case s.Backup:
@@ -102,7 +102,7 @@ func (b *Backend) Members() (active, backup, weight int) {
 		}
 	}
 	for _, i := range b.table.Load().group {
-		weight += b.servers[i].Weight()
+		weight += b.at(i).Weight()
 	}
 	return active, backup, weight
 }

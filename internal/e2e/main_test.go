@@ -1,13 +1,16 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -187,24 +190,20 @@ func (p *proxy) run(cmd *exec.Cmd) {
 
 // ask sends one command to the stats socket and returns the answer.
 func (p *proxy) ask(command string) (string, error) {
-	c, err := net.DialTimeout("unix", p.stats, time.Second)
+	c, err := net.Dial("unix", p.stats)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(testutil.Deadline))
 	if _, err := fmt.Fprintln(c, command); err != nil {
 		return "", err
 	}
-	var answer strings.Builder
-	buf := make([]byte, 4096)
-	for {
-		n, err := c.Read(buf)
-		answer.Write(buf[:n])
-		if err != nil {
-			return answer.String(), nil // the program closes after its answer
-		}
+	answer, err := io.ReadAll(c) // the program closes after its answer
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "", err
 	}
+	return string(answer), nil
 }
 
 // dial connects to a port of 127.0.0.1.
@@ -215,9 +214,9 @@ func dial(tb testing.TB, port int) *testutil.Conn {
 
 // refused tells whether nobody listens on a port of 127.0.0.1.
 func refused(port int) bool {
-	c, err := net.DialTimeout("tcp", testutil.Loopback(port), time.Second)
+	c, err := net.Dial("tcp", testutil.Loopback(port))
 	if err != nil {
-		return true
+		return errors.Is(err, syscall.ECONNREFUSED)
 	}
 	c.Close()
 	return false

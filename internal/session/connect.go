@@ -58,7 +58,7 @@ func (t *Table) turn(be *Proxy, s *Session, srv int32) {
 // granted notes that a slot of the session's server is its own.
 func (t *Table) granted(be *Proxy, s *Session) {
 	s.flags |= slotHeld
-	be.Servers[s.srv].Assigned.Note(t.Clock.MonoNs(), be.Backend.Server(int(s.srv)).CumSessions())
+	be.at(s.srv).Assigned.Note(t.Clock.MonoNs(), be.Backend.Server(int(s.srv)).CumSessions())
 	if s.queueMs < 0 {
 		s.queueMs = t.sinceAccept(s)
 	}
@@ -123,7 +123,7 @@ func (t *Table) Grant(w backend.Waiter, be, srv int32) {
 // dial opens the server's socket and starts to connect. It reports whether the session still lives.
 func (t *Table) dial(id uint32, s *Session) bool {
 	be := t.Proxies[s.be]
-	srv := &be.Servers[s.srv]
+	srv := be.at(s.srv)
 	s.state = stateConnecting
 	s.flags &^= timedOut | noResource
 	d := srv.Destination()

@@ -85,7 +85,7 @@ func (t *Table) fillRecord(p *Proxy, s *Session) {
 	if s.srv < 0 {
 		return
 	}
-	srv := &be.Servers[s.srv]
+	srv := be.at(s.srv)
 	r.ServerName, r.ServerID = srv.Name, be.Backend.Server(int(s.srv)).ID
 	r.ServerAddr = srv.Destination().Addr.Addr()
 	if p.Format != nil && p.Format.NeedsLocalAddr() && s.side[server].fd >= 0 {

@@ -33,6 +33,9 @@ func newConn(tb testing.TB, c net.Conn, own bool) *Conn {
 	return conn
 }
 
+// Fatalf fails the test and ends the goroutine that follows the script.
+func (c *Conn) Fatalf(format string, args ...any) { c.tb.Helper(); c.fatal(format, args...) }
+
 // Dial connects to addr. The connection is closed when the test ends.
 func Dial(tb testing.TB, network, addr string) *Conn {
 	tb.Helper()

@@ -7,7 +7,7 @@ import (
 
 // Deadline bounds every wait of this package. It is generous because it only ends a test that has
 // failed already: a passing test never waits for it, however slow the machine.
-const Deadline = 30 * time.Second
+const Deadline = time.Minute
 
 // Eventually polls cond until it holds, and fails the test when it does not within Deadline.
 func Eventually(tb testing.TB, what string, cond func() bool) {
