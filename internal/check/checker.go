@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -236,7 +237,7 @@ func newCheck(s *Server) *Check {
 	return k
 }
 
-// addTrackers hangs every tracker to the server that it tracks.
+// addTrackers hangs every tracker to the server that it tracks; those that come later in the configuration are told first.
 func (c *Checker) addTrackers() {
 	for i := range c.opt.Trackers {
 		t := &c.opt.Trackers[i]
@@ -244,7 +245,7 @@ func (c *Checker) addTrackers() {
 		c.subjects[serverID{t.Backend.State.ID, t.Index}] = &s
 		if of := c.subjects[serverID{t.Of.State.ID, t.OfIndex}]; of != nil {
 			s.of = of
-			of.trackers = append(of.trackers, &s)
+			of.trackers = slices.Insert(of.trackers, 0, &s)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (p *Proxy) at(i int32) *Server { return (*p.servers.Load())[i] }
 // Replaced is what servers counted whose places others took: a backend's figures must not become less.
 type Replaced struct{ chosen, retries, redispatches atomic.Uint64 }
 
-// Load is how many slots were taken, and how often another try followed, on the same server and on another.
+// Load is how many sessions were led to them, and how often another try followed, on the same server and on another.
 func (r *Replaced) Load() (chosen, retries, redispatches uint64) {
 	return r.chosen.Load(), r.retries.Load(), r.redispatches.Load()
 }
@@ -60,7 +60,7 @@ func (r *Replaced) Clear() {
 }
 
 func (r *Replaced) add(b *backend.Server, s *Server) {
-	r.chosen.Add(b.CumSessions() - s.Cleared.Load())
+	r.chosen.Add(b.Chosen() - s.Cleared.Load())
 	r.retries.Add(b.Retries())
 	r.redispatches.Add(b.Redispatches())
 }
