@@ -127,6 +127,9 @@ func NewProgram(c *config.Check) (*Program, error) {
 		p.custom(judgeSSL)
 		e := p.steps[len(p.steps)-1].expect
 		e.ok, e.failed, e.late = L6OK, L6Rsp, L6Tout
+	case config.CheckSPOP:
+		p.send(spopHello())
+		p.custom(judgeSPOP)
 	default:
 		return nil, fmt.Errorf("check: kind %d is not known", c.Kind)
 	}

@@ -91,6 +91,7 @@ const (
 	CheckRedis
 	CheckLDAP
 	CheckSSLHello
+	CheckSPOP
 )
 
 // CheckRule is one tcp-check or http-check line.
