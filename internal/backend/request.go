@@ -14,7 +14,7 @@ const maxWeight = 256
 func (b *Backend) RequestWeight(i int, text string) (complaint string) {
 	n, rest := integer(text)
 	relative := rest == "%"
-	initial := b.servers[i].InitialWeight()
+	initial := b.Server(i).InitialWeight()
 	switch {
 	case text == "":
 		return "Require <weight> or <weight%>."

@@ -67,8 +67,20 @@ func (c *Checker) endOrders() {
 
 // order runs f for a server. It reports false when there is no such server or the checker has ended.
 func (c *Checker) order(backendID, server int, f func(*subject)) bool {
-	s := c.subjects[serverID{backendID, server}]
-	return s != nil && c.do(func() { f(s) })
+	found := false
+	return c.do(func() {
+		s := c.subjects[serverID{backendID, server}]
+		if found = s != nil; found {
+			f(s)
+		}
+	}) && found
+}
+
+// find is a server for those who are not the checker's goroutine.
+func (c *Checker) find(backendID, server int) *subject {
+	c.known.RLock()
+	defer c.known.RUnlock()
+	return c.subjects[serverID{backendID, server}]
 }
 
 // SetMaintenance puts a server into maintenance. Like all orders it reports false when the server is unknown or
@@ -94,10 +106,10 @@ func (c *Checker) forceDrain(s *subject) {
 
 // SetReady takes SetMaintenance and SetDrain back. What the server inherits remains.
 func (c *Checker) SetReady(backendID, server int) bool {
-	return c.order(backendID, server, c.release)
+	return c.order(backendID, server, c.makeReady)
 }
 
-func (c *Checker) release(s *subject) {
+func (c *Checker) makeReady(s *subject) {
 	c.clear(s, backend.ForcedDrain)
 	c.clear(s, backend.ForcedMaint)
 }
@@ -117,7 +129,7 @@ func (c *Checker) reweigh(s *subject, text string) (complaint string) {
 
 // Tracks reports whether a server takes its state from another one.
 func (c *Checker) Tracks(backendID, server int) bool {
-	s := c.subjects[serverID{backendID, server}]
+	s := c.find(backendID, server)
 	return s != nil && s.of != nil
 }
 
@@ -146,15 +158,12 @@ func (c *Checker) SetOperation(backendID, server int, to backend.Operation, why 
 
 // SetChecking says whether a server is checked. It reports false too when the server was not to be checked.
 func (c *Checker) SetChecking(backendID, server int, on bool) bool {
-	s := c.subjects[serverID{backendID, server}]
-	if s == nil || s.check == nil {
-		return false
-	}
-	return c.do(func() {
-		if s.check.off.Swap(!on) && on {
+	checked := false
+	return c.order(backendID, server, func(s *subject) {
+		if checked = s.check != nil; checked && s.check.off.Swap(!on) && on {
 			c.checkNow(s.check)
 		}
-	})
+	}) && checked
 }
 
 // Target is where a server's checks go, and false when it is not checked.

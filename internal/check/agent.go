@@ -138,20 +138,23 @@ func judgeAgent(in []byte, last bool) verdict {
 func (c *Checker) addAgents() {
 	for i := range c.opt.Agents {
 		a := &c.opt.Agents[i]
-		s := c.subjects[serverID{a.Backend.State.ID, a.Index}]
-		if s == nil {
-			continue
+		if s := c.subjects[serverID{a.Backend.State.ID, a.Index}]; s != nil {
+			c.addAgent(s, a.Config, a.Target)
 		}
-		k := &Check{
-			subject: s, id: uint32(len(c.checks)), target: a.Target, run: run{fd: -1},
-			intervals: Intervals{Inter: a.Config.AgentInterval()},
-		}
-		k.asking = newAgentProgram(a.Config.Agent.Send)
-		k.asks = k.asking
-		k.state = State{Status: Initial, Health: NewHealth(1, 1, "")}
-		s.agent = k
-		c.checks = append(c.checks, k)
 	}
+}
+
+// addAgent gives a second check to a server.
+func (c *Checker) addAgent(s *subject, cfg *config.Server, to Target) {
+	k := &Check{
+		subject: s, target: to, run: run{fd: -1}, checking: &config.ServerCheck{},
+		intervals: Intervals{Inter: cfg.AgentInterval()}, asking: newAgentProgram(cfg.Agent.Send),
+	}
+	k.asks = k.asking
+	k.state = State{Status: Initial, Health: NewHealth(1, 1, "")}
+	k.id = c.owners.add(owner{check: k})
+	s.agent = k
+	c.checks = append(c.checks, k)
 }
 
 // isAgent tells the check by the agent from the health check.
@@ -225,7 +228,7 @@ func (c *Checker) obeyAgent(s *subject, a *agentAnswer) (warning string) {
 	case "maint":
 		c.forceMaintenance(s)
 	case "ready":
-		c.release(s)
+		c.makeReady(s)
 	}
 	if a.weight != nil {
 		warning = c.reweigh(s, *a.weight)
@@ -240,7 +243,7 @@ func (c *Checker) obeyAgent(s *subject, a *agentAnswer) (warning string) {
 
 // AgentState is what is known of a server's agent, false when it has none. Its Health is what the agent said last.
 func (c *Checker) AgentState(backendID, server int) (State, bool) {
-	if s := c.subjects[serverID{backendID, server}]; s != nil && s.agent != nil {
+	if s := c.find(backendID, server); s != nil && s.agent != nil {
 		return s.agent.snapshot(), true
 	}
 	return State{}, false
@@ -279,6 +282,11 @@ func (c *Checker) SetAgentSend(backendID, server int, text string) bool {
 }
 
 func (c *Checker) orderAgent(backendID, server int, f func(*Check)) bool {
-	s := c.subjects[serverID{backendID, server}]
-	return s != nil && s.agent != nil && c.do(func() { f(s.agent) })
+	has := false
+	ok := c.order(backendID, server, func(s *subject) {
+		if has = s.agent != nil; has {
+			f(s.agent)
+		}
+	})
+	return ok && has
 }

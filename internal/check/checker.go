@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 // Backend is what the checks of all servers of one backend share. It must not change once the checker runs.
 type Backend struct {
 	Name           string
+	ID             int
 	Kind           config.Kind
 	State          *backend.Backend
 	Logger         *logging.Logger // nil: none
@@ -34,6 +36,8 @@ type Server struct {
 	Index   int // in the backend
 	Config  *config.Server
 	Target  Target
+	TLS     *TLS                  // nil: no check of it speaks TLS
+	Address func() netio.Sockaddr // where sessions connect to, at this moment
 }
 
 // Tracker is a server that is not checked itself: it goes up and down with another one.
@@ -55,6 +59,7 @@ type Options struct {
 	MaxSpread time.Duration // max-spread-checks; 0: no limit
 	BufSize   int           // most of an answer that is kept, bytes
 	External  External
+	Node      string // name of this host, for the servers
 
 	// Warn and Alert bring a line to the operator. They run in a goroutine of their own and may block.
 	Warn, Alert func(text string)
@@ -112,6 +117,9 @@ type Check struct {
 	target    Target
 	asks      *Program // of an agent; nil: the backend's is the one
 	asking    *Program // of an agent, from the next time on
+	checking  *config.ServerCheck
+	tls       *TLS
+	address   func() netio.Sockaddr // of the server itself
 
 	run     run
 	running bool
@@ -148,8 +156,8 @@ func (k *Check) word() uint64 { return uint64(k.gen)<<32 | uint64(k.id) }
 type Checker struct {
 	opt    Options
 	checks []*Check
-	starts []*subject // with slow start; their timers have the numbers behind those of the checks
-	byID   map[serverID]*Check
+	starts []*subject // with slow start
+	owners owners     // of timers and sockets
 	epoll  *netio.Epoll
 	waker  *netio.Waker
 	clock  *sched.Clock
@@ -162,6 +170,7 @@ type Checker struct {
 	lines   chan message
 	lost    atomic.Uint64 // lines for the operator that found no room
 
+	known    sync.RWMutex          // held by the goroutine while it changes subjects, and by others while they look
 	subjects map[serverID]*subject // all servers
 	starting bool                  // states of a former process are being restored
 	restored func(line string)     // who wants to know what that changes; nil: nobody
@@ -202,29 +211,14 @@ const pendingLines = 4096
 // New makes a checker. It opens nothing before Start.
 func New(o Options) *Checker {
 	c := &Checker{
-		opt: o, byID: map[serverID]*Check{}, subjects: map[serverID]*subject{}, clock: sched.NewClock(), timers: sched.NewTimers(),
+		opt: o, subjects: map[serverID]*subject{}, clock: sched.NewClock(), timers: sched.NewTimers(),
 		lines: make(chan message, pendingLines), done: make(chan struct{}),
 	}
 	for i := range o.Servers {
-		s := &o.Servers[i]
-		cfg := &s.Config.Check
-		k := &Check{
-			subject:   newSubject(s.Backend, s.Index, s.Config),
-			id:        uint32(i),
-			initState: s.Backend.Program.initState(cfg.InitState),
-			onError:   cmp.Or(s.Config.OnError, "fail-check"),
-			intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
-			target:    s.Target,
-			run:       run{fd: -1},
-		}
-		k.check = k
-		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, k.initState)}
-		if !k.shared().Enabled() {
-			k.state.Health.Value = 0
-		}
+		k := newCheck(&o.Servers[i])
 		c.checks = append(c.checks, k)
-		c.byID[serverID{s.Backend.State.ID, s.Index}] = k
-		c.subjects[serverID{s.Backend.State.ID, s.Index}] = k.subject
+		c.subjects[serverID{k.backend.State.ID, k.server}] = k.subject
+		k.id = c.owners.add(owner{check: k})
 	}
 	for _, s := range o.Others {
 		c.subjects[serverID{s.Backend.State.ID, s.Index}] = newSubject(s.Backend, s.Index, s.Config)
@@ -235,7 +229,28 @@ func New(o Options) *Checker {
 	return c
 }
 
-// addTrackers hangs every tracker to the server that it tracks.
+func newCheck(s *Server) *Check {
+	cfg := &s.Config.Check
+	k := &Check{
+		subject:   newSubject(s.Backend, s.Index, s.Config),
+		initState: s.Backend.Program.initState(cfg.InitState),
+		onError:   cmp.Or(s.Config.OnError, "fail-check"),
+		intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
+		target:    s.Target,
+		checking:  cfg,
+		tls:       s.TLS,
+		address:   s.Address,
+		run:       run{fd: -1},
+	}
+	k.check = k
+	k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, k.initState)}
+	if !k.shared().Enabled() {
+		k.state.Health.Value = 0
+	}
+	return k
+}
+
+// addTrackers hangs every tracker to the server that it tracks; those that come later in the configuration are told first.
 func (c *Checker) addTrackers() {
 	for i := range c.opt.Trackers {
 		t := &c.opt.Trackers[i]
@@ -243,7 +258,7 @@ func (c *Checker) addTrackers() {
 		c.subjects[serverID{t.Backend.State.ID, t.Index}] = s
 		if of := c.subjects[serverID{t.Of.State.ID, t.OfIndex}]; of != nil {
 			s.of = of
-			of.trackers = append(of.trackers, s)
+			of.trackers = slices.Insert(of.trackers, 0, s)
 		}
 	}
 }
@@ -252,7 +267,7 @@ func (c *Checker) addTrackers() {
 func (c *Checker) addStarts() {
 	for _, s := range c.subjects {
 		if s.slowStart > 0 {
-			s.warmID = uint32(len(c.checks) + len(c.starts))
+			s.warmID = c.owners.add(owner{starts: s})
 			c.starts = append(c.starts, s)
 		}
 	}
@@ -275,7 +290,7 @@ func (c *Checker) Start() (err error) {
 		c.waker.Close()
 		return fmt.Errorf("start health checks: register waker: %w", e)
 	}
-	c.timers.Grow(uint32(len(c.checks) + len(c.starts) + maxPrograms))
+	c.timers.Grow(c.owners.number())
 	c.clock.Update()
 	intervals := make([]time.Duration, len(c.checks))
 	for i, k := range c.checks {
@@ -319,11 +334,11 @@ func (c *Checker) Stop() {
 
 // State is what is known of a server, false when it is not checked. The backend is meant by its number.
 func (c *Checker) State(backendID, server int) (State, bool) {
-	k := c.byID[serverID{backendID, server}]
-	if k == nil {
+	s := c.find(backendID, server)
+	if s == nil || s.check == nil {
 		return State{}, false
 	}
-	return k.snapshot(), true
+	return s.check.snapshot(), true
 }
 
 func (k *Check) snapshot() State {
@@ -350,16 +365,18 @@ func (c *Checker) loop() {
 		}
 		for i := range c.events[:n] {
 			word := c.events[i].Data()
-			if id := uint32(word); id == wakerID {
+			id := uint32(word)
+			if id == wakerID {
 				c.waker.Clear()
 				c.obey()
 				c.takeObserved()
-			} else if id >= programID {
-				if slot := int(id - programID); word == c.programWord(slot) && c.external.slots[slot].pid != 0 {
-					c.programEnded(slot)
-				}
-			} else if k := c.checks[id]; k.running && word == k.word() {
-				c.event(k, c.events[i].Events)
+				continue
+			}
+			switch o := c.owners.list[id]; {
+			case o.check != nil && o.check.running && word == o.check.word():
+				c.event(o.check, c.events[i].Events)
+			case o.program != nil && word == o.program.word():
+				c.programEnded(o.program)
 			}
 		}
 		if n < len(c.events) {
@@ -386,13 +403,13 @@ func (c *Checker) expire(now sched.Tick) {
 		if !ok {
 			return
 		}
-		switch checks, starts := uint32(len(c.checks)), uint32(len(c.starts)); {
-		case id < checks:
-			c.due(c.checks[id], now)
-		case id < checks+starts:
-			c.warm(c.starts[id-checks])
-		default:
-			c.programDue(int(id-checks-starts), now)
+		switch o := c.owners.list[id]; {
+		case o.check != nil:
+			c.due(o.check, now)
+		case o.starts != nil:
+			c.warm(o.starts)
+		case o.program != nil:
+			c.programDue(o.program, now)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,19 +19,18 @@ import (
 
 // An external check is a program that looks at a server and ends with 0 when it works.
 //
-//	      slot free      started          its end is seen
-//	begin ────────> launching ────> running ────────────> free: the check passed or failed
-//	  │ none free       │              │
+//	     few enough       started          its end is seen
+//	begin ────────> launching ────> running ────────────> gone: the check passed or failed
+//	  │ too many        │              │
 //	  v                 │ cannot be    │ too late: the check failed
 //	waiting             v              v                its end is seen
-//	                  free          dying: SIGTERM to the program and those that it started, later SIGKILL ──> free
+//	                  gone          dying: SIGTERM to the program and those that it started, later SIGKILL ──> gone
 //
 // Only the start leaves the checker's goroutine, because it waits for the disk. The loop waits for the end as for a socket, on
 // a handle of the process (pidfd), and collects it itself. So nobody else can have done that, and the number is
 // the program's for as long as it is sent signals.
 const (
-	maxPrograms  = 32      // at once; more wait for their turn, and their time does not run
-	programID    = 1 << 31 // from here on words of epoll mean programs
+	maxPrograms  = 32 // at once; more wait for their turn, and their time does not run
 	programGrace = time.Second
 	wontStart    = 255 // the code of a program that cannot be started
 )
@@ -53,43 +53,32 @@ type Command struct {
 	Port    string // empty: nowhere, or not on a port
 }
 
-// program is a slot for one that runs.
+// program is one that runs.
 type program struct {
-	busy   bool
+	id     uint32 // of its timer and its handle
+	gen    uint32 // no two have the same, so that late reports are told
 	check  *Check // that waits for its end; nil: none any more
 	pid    int    // 0: it is being started
 	handle int
-	gen    uint32
 	killAt sched.Tick
 }
 
+func (p *program) word() uint64 { return uint64(p.gen)<<32 | uint64(p.id) }
+
 // external are all programs.
 type external struct {
-	slots     [maxPrograms]program
+	running   []*program
 	waiting   []*Check
+	gen       uint32
 	launching sync.WaitGroup
 }
-
-func (c *Checker) programWord(slot int) uint64 {
-	return uint64(c.external.slots[slot].gen)<<32 | uint64(programID+slot)
-}
-
-// programTimer is the timer of a slot.
-func (c *Checker) programTimer(slot int) uint32 { return uint32(len(c.checks) + len(c.starts) + slot) }
 
 // launch starts the program of a check, or has it wait for its turn.
 func (c *Checker) launch(k *Check) {
 	if k.queued {
 		return
 	}
-	slot := -1
-	for i := range c.external.slots {
-		if !c.external.slots[i].busy {
-			slot = i
-			break
-		}
-	}
-	if slot < 0 {
+	if len(c.external.running) >= maxPrograms {
 		k.queued = true
 		c.external.waiting = append(c.external.waiting, k)
 		return
@@ -109,14 +98,17 @@ func (c *Checker) launch(k *Check) {
 		k.run.deadline = sched.Earliest(k.run.deadline, now.Add(b.ConnectTimeout))
 	}
 	c.schedule(k, k.run.deadline)
-	p := &c.external.slots[slot]
-	*p = program{busy: true, check: k, handle: -1, gen: p.gen + 1}
+	c.external.gen++
+	p := &program{check: k, handle: -1, gen: c.external.gen}
+	p.id = c.owners.add(owner{program: p})
+	c.timers.Grow(c.owners.number())
+	c.external.running = append(c.external.running, p)
 	k.run.program = p
 	argv, env := c.commandLine(k)
 	path, null := k.backend.Command.Path, c.opt.External.Null.Fd()
 	c.external.launching.Go(func() {
 		pid, handle, err := spawn(path, argv, env, null)
-		if !c.post(func() { c.launched(slot, pid, handle, err) }) && err == nil {
+		if !c.post(func() { c.launched(p, pid, handle, err) }) && err == nil {
 			kill(pid, syscall.SIGKILL)
 			collect(pid, 0)
 			netio.Close(handle)
@@ -156,14 +148,13 @@ func (c *Checker) commandLine(k *Check) (argv, env []string) {
 }
 
 // launched takes note of a program that was started, or could not be.
-func (c *Checker) launched(slot, pid, handle int, err error) {
-	p := &c.external.slots[slot]
+func (c *Checker) launched(p *program, pid, handle int, err error) {
 	var e syscall.Errno
 	if err == nil {
 		p.pid, p.handle = pid, handle
-		if e = c.epoll.Add(handle, netio.Readable, c.programWord(slot)); e == 0 {
+		if e = c.epoll.Add(handle, netio.Readable, p.word()); e == 0 {
 			if p.check == nil { // it was given up meanwhile
-				c.terminate(slot)
+				c.terminate(p)
 			}
 			return
 		}
@@ -172,9 +163,8 @@ func (c *Checker) launched(slot, pid, handle int, err error) {
 		collect(pid, 0)
 		netio.Close(handle)
 	}
-	k := p.check
-	p.busy, p.check = false, nil
-	if k != nil {
+	c.forget(p)
+	if k := p.check; k != nil {
 		r := result{status: ProcErr, code: wontStart, info: fmt.Sprintf("cannot start the program: %v", err)}
 		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) || e != 0 {
 			r.status, r.code = SockErr, 0
@@ -185,15 +175,15 @@ func (c *Checker) launched(slot, pid, handle int, err error) {
 }
 
 // programEnded collects a program that has ended.
-func (c *Checker) programEnded(slot int) {
-	p := &c.external.slots[slot]
+func (c *Checker) programEnded(p *program) {
 	status, ended := collect(p.pid, syscall.WNOHANG)
 	if !ended {
 		return
 	}
-	c.freeProgram(slot)
+	c.epoll.Del(p.handle)
+	netio.Close(p.handle)
+	c.forget(p)
 	if k := p.check; k != nil {
-		p.check = nil
 		r := result{status: ProcErr, code: -1}
 		if status.Exited() {
 			r.code = status.ExitStatus()
@@ -206,12 +196,10 @@ func (c *Checker) programEnded(slot int) {
 	c.launchNext()
 }
 
-func (c *Checker) freeProgram(slot int) {
-	p := &c.external.slots[slot]
-	c.epoll.Del(p.handle)
-	netio.Close(p.handle)
-	c.timers.Cancel(c.programTimer(slot))
-	p.busy, p.pid, p.handle = false, 0, -1
+// forget lets go of a program that is gone.
+func (c *Checker) forget(p *program) {
+	c.release(p.id)
+	c.external.running = slices.DeleteFunc(c.external.running, func(other *program) bool { return other == p })
 }
 
 // launchNext lets a check begin that waited for a slot.
@@ -229,46 +217,48 @@ func (c *Checker) launchNext() {
 
 // overdue gives up waiting for the program of a check.
 func (c *Checker) overdue(k *Check) {
-	p := k.run.program
-	p.check = nil
-	if p.pid != 0 {
-		for slot := range c.external.slots {
-			if &c.external.slots[slot] == p {
-				c.terminate(slot)
-			}
-		}
-	}
+	c.abandon(k)
 	c.finish(k, result{status: ProcTout})
 }
 
-// terminate asks a program to end, and does not ask twice.
-func (c *Checker) terminate(slot int) {
-	p := &c.external.slots[slot]
+// abandon has nobody wait for the program of a check, or for its turn.
+func (c *Checker) abandon(k *Check) {
+	c.external.waiting = slices.DeleteFunc(c.external.waiting, func(other *Check) bool { return other == k })
+	k.queued = false
+	p := k.run.program
+	if p == nil {
+		return
+	}
+	k.run.program, p.check = nil, nil
+	if p.pid != 0 {
+		c.terminate(p)
+	}
+}
+
+// terminate asks a program to end. SIGKILL follows.
+func (c *Checker) terminate(p *program) {
 	kill(p.pid, syscall.SIGTERM)
 	p.killAt = c.clock.Now().Add(programGrace)
-	c.timers.Schedule(c.programTimer(slot), p.killAt)
+	c.timers.Schedule(p.id, p.killAt)
 }
 
 // programDue kills a program that did not want to end. Its timer may have come early.
-func (c *Checker) programDue(slot int, now sched.Tick) {
-	p := &c.external.slots[slot]
-	switch {
-	case p.pid == 0:
-	case now.Before(p.killAt):
-		c.timers.Schedule(c.programTimer(slot), p.killAt)
-	default:
-		kill(p.pid, syscall.SIGKILL)
+func (c *Checker) programDue(p *program, now sched.Tick) {
+	if now.Before(p.killAt) {
+		c.timers.Schedule(p.id, p.killAt)
+		return
 	}
+	kill(p.pid, syscall.SIGKILL)
 }
 
 // endPrograms leaves no program behind.
 func (c *Checker) endPrograms() {
 	c.external.launching.Wait()
-	for slot := range c.external.slots {
-		if p := &c.external.slots[slot]; p.pid != 0 {
+	for _, p := range c.external.running {
+		if p.pid != 0 { // otherwise who started it has ended it
 			kill(p.pid, syscall.SIGKILL)
 			collect(p.pid, 0)
-			c.freeProgram(slot)
+			netio.Close(p.handle)
 		}
 	}
 }

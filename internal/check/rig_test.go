@@ -67,7 +67,7 @@ func mustRigAfter(tb testing.TB, lines string, former ...Former) *rig {
 		tb.Fatal(err)
 	}
 	r := &rig{backend: &Backend{
-		Name: p.Name, Kind: p.Kind, State: backend.New(p, 0), Program: program,
+		Name: p.Name, ID: p.ID, Kind: p.Kind, State: backend.New(p, 0), Program: program,
 		CheckTimeout: p.Timeouts.Check, ConnectTimeout: p.Timeouts.Connect, LogChecks: p.LogHealthChecks,
 	}}
 	if p.Check.Kind == config.CheckExternal {
@@ -87,7 +87,7 @@ func mustRigAfter(tb testing.TB, lines string, former ...Former) *rig {
 			}
 			return a.IP.String(), strconv.Itoa(a.Port)
 		}},
-		BufSize: 16384, Warn: r.say("W "), Alert: r.say("A "),
+		BufSize: 16384, Node: "n1", Warn: r.say("W "), Alert: r.say("A "),
 		Shutdown: func(_ *Backend, server int) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -101,9 +101,18 @@ func mustRigAfter(tb testing.TB, lines string, former ...Former) *rig {
 	}
 	for i, s := range p.Servers {
 		target := mustTarget(tb, s)
+		var tls *TLS
+		if s.Check.Enabled && p.Check.NeedsTLS(&s.Check) {
+			if tls, err = NewTLS(&s.Check); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		at := target.Addr
 		switch {
 		case s.Check.Enabled:
-			o.Servers = append(o.Servers, Server{Backend: r.backend, Index: i, Config: s, Target: target})
+			o.Servers = append(o.Servers, Server{
+				Backend: r.backend, Index: i, Config: s, Target: target, TLS: tls, Address: func() netio.Sockaddr { return at },
+			})
 		case s.Track.Server != "":
 			of := slices.IndexFunc(p.Servers, func(to *config.Server) bool { return to.Name == s.Track.Server })
 			o.Trackers = append(o.Trackers, Tracker{Backend: r.backend, Index: i, Config: s, Of: r.backend, OfIndex: of})

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // AgentCheck is what a server line says about the agent of the server: a program beside it that tells how it is.
 type AgentCheck struct {
@@ -48,11 +51,18 @@ func setServerAgentAddr(p *params, s *Server) {
 
 // checkAgentPort reports a server of which nothing says to what port its agent listens.
 func (p *parser) checkAgentPort(px *proxyState, s *Server) {
+	if text := agentProblem(s); text != "" {
+		p.aboutf(Alert, s.Pos, "no-agent-port", "'server %s/%s' : %s", px.Name, s.Name, text)
+	}
+}
+
+// agentProblem is what is wrong with the port of an agent; empty: nothing.
+func agentProblem(s *Server) string {
 	switch _, port := s.AgentPlace(); {
 	case port == 0:
-		p.aboutf(Alert, s.Pos, "no-agent-port", "'server %s/%s' : server %s does not have agent port. Agent check has been disabled.",
-			px.Name, s.Name, s.Name)
+		return fmt.Sprintf("server %s does not have agent port. Agent check has been disabled.", s.Name)
 	case port < 0 || port > 65535:
-		p.aboutf(Alert, s.Pos, codeInvalidValue, "%s '%s': server '%s' has an invalid agent port: %d.", px.title(), px.Name, s.Name, port)
+		return fmt.Sprintf("server %s has an invalid agent port: %d.", s.Name, port)
 	}
+	return ""
 }

@@ -55,9 +55,9 @@ func command(c *config.Proxy) *check.Command {
 
 // serverPlace is where a server is, as text.
 func (e *Engine) serverPlace(proxy, server int) (addr, port string) {
-	d := e.proxies[proxy].Servers[server].Destination()
+	d := e.proxies[proxy].Server(server).Destination()
 	if d.Addr.Family() == netio.FamilyUnix {
-		return e.cfg.Proxies[proxy].Servers[server].Addr.Path, ""
+		return e.Servers(proxy)[server].Addr.Path, ""
 	}
 	a := d.Addr.Addr()
 	to := a.AddrPort()
