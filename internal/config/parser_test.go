@@ -46,7 +46,7 @@ func TestFindings(t *testing.T) {
 			"not implemented", "backend b\n stick-table type ip size 1\n stick on src\n",
 			[]string{
 				"alert 6:2-13 'stick-table' is not implemented yet by Penstock (HAProxy knows it)",
-				"alert 7:2-6 'stick' is not implemented yet by Penstock (HAProxy knows it)",
+				"alert 7:2-7 'stick' is not implemented yet by Penstock (HAProxy knows it)",
 			},
 		},
 		{
