@@ -327,7 +327,7 @@ func (b *Backend) random(t *table, req Request) int32 {
 	return best
 }
 
-// hashed is the server that the client's hash leads to.
+// hashed is the server that the client's hash leads to. A map knows no other one, not even for another try.
 func (b *Backend) hashed(t *table, req Request) int32 {
 	if len(t.group) == 1 {
 		return t.group[0]
@@ -336,20 +336,10 @@ func (b *Backend) hashed(t *table, req Request) int32 {
 	if b.avalanche {
 		hash = balance.Avalanche(hash)
 	}
-	if !b.hashMap {
-		return b.onRing(t, hash, req.Avoid)
+	if b.hashMap {
+		return t.order.Lookup(hash)
 	}
-	i := t.order.Lookup(hash)
-	if i != req.Avoid {
-		return i
-	}
-	at := t.order.Position(hash)
-	for n := 1; n < t.order.Len(); n++ {
-		if i := t.order.At(at + uint64(n)); i != req.Avoid {
-			return i
-		}
-	}
-	return i
+	return b.onRing(t, hash, req.Avoid)
 }
 
 // onRing is the owner of the point nearest to hash or, when that server is to be avoided or carries

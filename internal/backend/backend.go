@@ -83,6 +83,7 @@ type Server struct {
 	served       atomic.Int32
 	mostServed   atomic.Int32
 	sessions     atomic.Uint64
+	chosen       atomic.Uint64
 	connErrors   atomic.Uint64
 	retries      atomic.Uint64
 	redispatches atomic.Uint64

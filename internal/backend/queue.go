@@ -22,11 +22,13 @@ import (
 // Grants are collected under the lock and delivered after it, a handful at a time; the slab grows to
 // the largest number of waiters there ever was and is used again from its free list.
 
-// Waiter is a session that waits: its worker, its slot there and the generation of that slot.
+// Waiter is a session that waits: its worker, its slot there and the generation of that slot. Place is for those that
+// leave a queue: how many left it with a slot since this one entered, plus one.
 type Waiter struct {
 	Worker uint16
 	Slot   uint32
 	Gen    uint32
+	Place  int32
 }
 
 // Ticket is a place in a queue. The zero Ticket is none.
@@ -227,9 +229,7 @@ func (b *Backend) Cancel(t Ticket) bool {
 	return true
 }
 
-// QueuePos is, for one that still waits, how many left the queue with a slot since it entered, plus
-// one: what the log shows as the queue position of a session that gives up. For one that got its
-// slot it is the place that Enqueue returned. It is 0 for a ticket that waits no more.
+// QueuePos is the Place that one has who still waits, and 0 for a ticket that waits no more.
 func (b *Backend) QueuePos(t Ticket) int32 {
 	q := &b.queue
 	q.mu.Lock()
@@ -238,8 +238,11 @@ func (b *Backend) QueuePos(t Ticket) int32 {
 	if e == nil {
 		return 0
 	}
-	return int32(q.lines[e.line+1].passed-e.passed) + 1
+	return q.place(e)
 }
+
+// place is what the log shows for an entry that leaves its queue now.
+func (q *queue) place(e *entry) int32 { return int32(q.lines[e.line+1].passed-e.passed) + 1 }
 
 // count publishes that a line became longer or shorter; the queue's lock is held.
 func (b *Backend) count(server int32, by int64) {
@@ -268,9 +271,9 @@ func (b *Backend) grantServer(server int32, out *batch) {
 		if at == nobody || !b.takeFree(s, 0) {
 			return
 		}
-		e := &q.entries[at]
-		q.lines[e.line+1].passed++
+		line := q.entries[at].line
 		b.leave(at, server, out)
+		q.lines[line+1].passed++
 	}
 }
 
@@ -287,6 +290,7 @@ func (b *Backend) grantShared(out *batch) {
 // leave takes an entry out of its line with an answer; the lock is held.
 func (b *Backend) leave(at uint32, server int32, out *batch) {
 	e := &b.queue.entries[at]
+	e.waiter.Place = b.queue.place(e)
 	out.grants[out.n] = grant{waiter: e.waiter, server: server, ticket: Ticket{index: at, gen: e.gen}}
 	out.n++
 	line := e.line

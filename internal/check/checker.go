@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ type Server struct {
 	Index   int // in the backend
 	Config  *config.Server
 	Target  Target
+	TLS     *TLS                  // nil: no check of it speaks TLS
 	Address func() netio.Sockaddr // where sessions connect to, at this moment
 }
 
@@ -109,6 +111,8 @@ type Check struct {
 	onError   string // fastinter, fail-check, sudden-death or mark-down
 	intervals Intervals
 	target    Target
+	checking  *config.ServerCheck
+	tls       *TLS
 	address   func() netio.Sockaddr // of the server itself
 
 	run     run
@@ -225,6 +229,8 @@ func newCheck(s *Server) *Check {
 		onError:   cmp.Or(s.Config.OnError, "fail-check"),
 		intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
 		target:    s.Target,
+		checking:  cfg,
+		tls:       s.TLS,
 		address:   s.Address,
 		run:       run{fd: -1},
 	}
@@ -236,7 +242,7 @@ func newCheck(s *Server) *Check {
 	return k
 }
 
-// addTrackers hangs every tracker to the server that it tracks.
+// addTrackers hangs every tracker to the server that it tracks; those that come later in the configuration are told first.
 func (c *Checker) addTrackers() {
 	for i := range c.opt.Trackers {
 		t := &c.opt.Trackers[i]
@@ -244,7 +250,7 @@ func (c *Checker) addTrackers() {
 		c.subjects[serverID{t.Backend.State.ID, t.Index}] = &s
 		if of := c.subjects[serverID{t.Of.State.ID, t.OfIndex}]; of != nil {
 			s.of = of
-			of.trackers = append(of.trackers, &s)
+			of.trackers = slices.Insert(of.trackers, 0, &s)
 		}
 	}
 }

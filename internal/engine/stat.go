@@ -307,7 +307,7 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	r.Set(stats.Bck, number(s.Backup))
 	same, down := s.Since()
 	r.Set(stats.Lastchg, int64(same/time.Second))
-	r.Count(stats.Lbtot, n-out.Cleared.Load())
+	r.Count(stats.Lbtot, s.Chosen()-out.Cleared.Load())
 	r.Set(stats.Rate, int64(out.Assigned.Rate(f.now, n)))
 	r.Set(stats.RateMax, int64(out.Assigned.Max()))
 	if own && !state.Off {
@@ -376,7 +376,7 @@ func (f *filler) backend() {
 	setBytes(r, &t)
 	chosen, retries, redispatches := p.Replaced.Load()
 	for i := range f.e.Servers(f.at) {
-		chosen += b.Server(i).CumSessions() - p.Server(i).Cleared.Load()
+		chosen += b.Server(i).Chosen() - p.Server(i).Cleared.Load()
 		retries += b.Server(i).Retries()
 		redispatches += b.Server(i).Redispatches()
 	}
@@ -399,7 +399,7 @@ func (f *filler) backend() {
 		status += fmt.Sprintf(" (%d/%d)", f.up, f.known)
 	}
 	r.SetText(stats.Status, status)
-	r.Set(stats.Weight, int64(weight))
+	r.Set(stats.Weight, int64(b.EffectiveWeight()))
 	r.Set(stats.Uweight, int64(weight))
 	r.Set(stats.Act, int64(active))
 	r.Set(stats.Bck, int64(backups))
@@ -475,7 +475,7 @@ func (e *Engine) ClearCounters(all bool) {
 		p.Backend.ClearCounters()
 		p.Replaced.Clear()
 		for n := range e.Servers(i) {
-			p.Server(n).Cleared.Store(p.Backend.Server(n).CumSessions())
+			p.Server(n).Cleared.Store(p.Backend.Server(n).Chosen())
 			if state, ok := e.CheckState(i, n); ok {
 				cleared[serverKey{i, n}] = checkCounts{state.Failures, state.Downs}
 			}

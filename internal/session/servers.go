@@ -47,7 +47,7 @@ func (p *Proxy) at(i int32) *Server { return (*p.servers.Load())[i] }
 // Replaced is what servers counted whose places others took: a backend's figures must not become less.
 type Replaced struct{ chosen, retries, redispatches atomic.Uint64 }
 
-// Load is how many slots were taken, and how often another try followed, on the same server and on another.
+// Load is how many sessions were led to them, and how often another try followed, on the same server and on another.
 func (r *Replaced) Load() (chosen, retries, redispatches uint64) {
 	return r.chosen.Load(), r.retries.Load(), r.redispatches.Load()
 }
@@ -60,10 +60,19 @@ func (r *Replaced) Clear() {
 }
 
 func (r *Replaced) add(b *backend.Server, s *Server) {
-	r.chosen.Add(b.CumSessions() - s.Cleared.Load())
+	r.chosen.Add(b.Chosen() - s.Cleared.Load())
 	r.retries.Add(b.Retries())
 	r.redispatches.Add(b.Redispatches())
 }
+
+// ClearMaxima forgets the highest values of a server, as far as sessions count them.
+func (s *Server) ClearMaxima() {
+	s.Assigned.Reset()
+	clearTimes(s.Traffic)
+}
+
+// ClearServer sets to zero what this worker counts of a server.
+func (t *Table) ClearServer(s *Server) { s.Traffic[t.Worker].clear() }
 
 // ForgetSlots is the number of slots that one call of Forget looks at.
 const ForgetSlots = 4096
