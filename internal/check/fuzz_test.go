@@ -60,6 +60,11 @@ func FuzzLDAP(f *testing.F) {
 
 func FuzzSSL(f *testing.F) { fuzzJudge(f, judgeSSL, "\x15\x03\x00\x00\x02\x02\x28") }
 
+func FuzzSPOP(f *testing.F) {
+	fuzzJudge(f, judgeSPOP, spopFrame(101, 1, spopVersion+spopSize), spopFrame(102, 1, "\x0bstatus-code\x03\xf0\x70"), spopFrame(101, 1, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+		spopFrame(101, 1, "\x01a\x06\x00\x00\x00\x00\x01b\x07"))
+}
+
 func FuzzSMTP(f *testing.F) {
 	fuzzJudge(f, func(in []byte, last bool) verdict { return judgeSMTP(smtpHello, in, last) }, "250-a\r\n250 b\r\n", "554 x\r\n", "25")
 }
@@ -69,8 +74,19 @@ func FuzzHTTP(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	fuzzJudge(f, e.examineHTTP, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxyz", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nax\r\n0\r\n\r\n",
+	fuzzJudge(f, func(in []byte, last bool) verdict { return e.examineHTTP(in, last, true) }, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxyz", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nax\r\n0\r\n\r\n",
 		"HTTP/1.1 100 C\r\n\r\nHTTP/1.0 404 \n\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n")
+}
+
+func FuzzHTTPHeader(f *testing.F) {
+	e, err := newExpect(&config.CheckExpect{Match: config.MatchHeader, MinRecv: -1, Header: &config.CheckHeader{
+		Name: config.HeaderPattern{How: "beg", Text: "X-"}, Value: &config.HeaderPattern{How: "reg", Text: "^a+$"},
+	}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	fuzzJudge(f, func(in []byte, last bool) verdict { return e.examineHTTP(in, last, false) },
+		"HTTP/1.1 200 OK\r\nX-A: b,aa\r\n\r\n", "HTTP/1.1 200 OK\r\n: \r\nx-\r\n,:,\r\n\r\n")
 }
 
 func FuzzBytes(f *testing.F) {

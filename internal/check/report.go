@@ -43,10 +43,9 @@ func (c *Checker) settle(k *Check, r result) {
 	}
 	switch {
 	case !r.status.Passed() && state.Health.Value == 0 && k.shared().Up():
-		k.mu.Lock()
-		k.state.Downs++
-		k.mu.Unlock()
 		c.goDown(&k.subject, why)
+	case r.status == L7OKC && state.Health.Up():
+		c.goStopping(&k.subject, why)
 	case r.status.Passed() && state.Health.Up():
 		c.comeUp(&k.subject, why)
 	case r.decisive:
@@ -102,6 +101,11 @@ func (c *Checker) losing(s *subject, down bool, change func()) {
 	b := s.backend
 	active, backup, _ := b.State.Members()
 	before := active + backup
+	if k := s.check; down && k != nil && !c.starting {
+		k.mu.Lock()
+		k.state.Downs++
+		k.mu.Unlock()
+	}
 	change() // counts the sessions that are ended now
 	if down && s.onDown && !c.starting {
 		c.opt.Shutdown(b, s.server)
@@ -202,6 +206,9 @@ func healthLine(k *Check, state *State) string {
 	}
 	if state.Status.Passed() {
 		outcome = "succeeded"
+	}
+	if state.Status == L7OKC {
+		outcome = "conditionally succeeded"
 	}
 	if state.Health.Up() {
 		word = "UP"

@@ -92,6 +92,7 @@ func skipForeign(tb testing.TB, why string) {
 type proxy struct {
 	*testutil.Process
 	tb    testing.TB
+	path  string // of the program
 	dir   string
 	cfg   string   // path of the configuration file
 	stats string   // path of the stats socket
@@ -132,7 +133,7 @@ func prepare(tb testing.TB, sections string, pairs ...any) *proxy {
 	if err := seeProgram(); err != nil {
 		tb.Fatal(err)
 	}
-	p := &proxy{tb: tb, dir: testutil.TempDir(tb), log: testutil.ListenSyslog(tb)}
+	p := &proxy{tb: tb, path: program.path, dir: testutil.TempDir(tb), log: testutil.ListenSyslog(tb)}
 	p.stats = filepath.Join(p.dir, "stats.sock")
 	pairs = append(pairs, "stats", p.stats, "log", p.log.Addr, "dir", p.dir)
 	p.cfg = testutil.WriteFile(tb, p.dir, "haproxy.cfg", text(preset+sections, pairs...)+"\n")
@@ -150,7 +151,7 @@ func start(tb testing.TB, sections string, pairs ...any) *proxy {
 
 // command returns the command that starts the program in the foreground.
 func (p *proxy) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(program.path, append([]string{"-db", "-f", p.cfg}, args...)...)
+	cmd := exec.Command(p.path, append([]string{"-db", "-f", p.cfg}, args...)...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), p.env...)
 	return cmd

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"os"
 	"slices"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/netio"
 )
 
 // buildChecks makes the checker of all servers that are to be checked. It reports every mistake, and whether there
@@ -27,7 +29,7 @@ func (e *Engine) buildChecks() bool {
 			continue
 		}
 		backends[i] = &check.Backend{
-			Name: c.Name, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
+			Name: c.Name, ID: c.ID, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
 			CheckTimeout: c.Timeouts.Check, ConnectTimeout: c.Timeouts.Connect, LogChecks: c.LogHealthChecks,
 		}
 		for n, s := range c.Servers {
@@ -39,24 +41,46 @@ func (e *Engine) buildChecks() bool {
 			}
 			target, good := e.checkTarget(i, n)
 			ok = ok && good
-			servers = append(servers, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
+			var tls *check.TLS
+			if c.Check.NeedsTLS(&s.Check) {
+				if tls, err = check.NewTLS(&s.Check); err != nil {
+					e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
+					ok = false
+				}
+			}
+			servers = append(servers, check.Server{
+				Backend: backends[i], Index: n, Config: s, Target: target, TLS: tls,
+				Address: func() netio.Sockaddr { return e.proxies[i].Server(n).Destination().Addr },
+			})
 		}
 	}
 	g := &e.cfg.Global
 	e.checker = check.New(check.Options{
-		Servers: servers, Trackers: e.trackers(backends), Others: others, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Servers: servers, Trackers: e.trackers(backends), Others: others, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize, Node: NodeName(g),
 		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
 		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
 		ShutdownBackups: func(b *check.Backend) { go e.shutdown(b, -1, session.ServerUp) },
 	})
-	for _, s := range servers {
-		if s.Config.Check.Observe {
-			state := s.Backend.State
-			state.SetObserver(s.Index, s.Config.Check.ErrorLimit, func(server, errors int) { e.checker.Observe(state.ID, server, errors) })
+	e.checked = backends
+	for _, b := range backends {
+		if b != nil {
+			b.State.SetObserver(func(server, errors int) { e.checker.Observe(b.State.ID, server, errors) })
 		}
 	}
 	return ok
+}
+
+// NodeName is what this process calls its host: the node of the configuration, or the name of the host.
+func NodeName(g *config.Global) string {
+	if g.Node != "" {
+		return g.Node
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // trackers lists the servers that track others, those that are tracked first.
@@ -103,18 +127,14 @@ func (e *Engine) findServer(t config.Track) (proxy, server int, ok bool) {
 	if proxy < 0 {
 		return 0, 0, false
 	}
-	server = slices.IndexFunc(e.cfg.Proxies[proxy].Servers, func(s *config.Server) bool { return s.Name == t.Server })
+	server = placeOfServer(e.Servers(proxy), t.Server)
 	return proxy, server, server >= 0
 }
 
 // checkTarget is where the check of a server connects to: the server, unless its line has another address or port.
 func (e *Engine) checkTarget(i, n int) (t check.Target, ok bool) {
-	c, server := e.cfg.Proxies[i], &e.proxies[i].Servers[n]
-	s := c.Servers[n]
-	t = check.Target{
-		Options: server.Options, HasSource: server.HasSource, Source: server.Source,
-		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
-	}
+	c, s := e.cfg.Proxies[i], e.cfg.Proxies[i].Servers[n]
+	t = newCheckTarget(e.proxies[i].Server(n))
 	at := checkPlace{port: s.Check.Port}
 	switch a := &s.Check.Addr; a.Kind {
 	case config.AddrUnix, config.AddrAbstract:
@@ -137,6 +157,14 @@ func (e *Engine) checkTarget(i, n int) (t check.Target, ok bool) {
 	e.checkAt[serverKey{i, n}] = at
 	t.Addr = e.target(i, n)
 	return t, true
+}
+
+// newCheckTarget is how the check of a server connects.
+func newCheckTarget(server *session.Server) check.Target {
+	return check.Target{
+		Options: server.Options, HasSource: server.HasSource, Source: server.Source,
+		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
+	}
 }
 
 // startChecks begins to check; e.mu is held.

@@ -67,7 +67,7 @@ func (t *Table) freeze(id uint32, s *Session, sn *Snapshot) {
 	l := t.listener(s)
 	*sn = Snapshot{
 		Worker: int(t.Worker), Slot: id, Gen: t.slots.Gen(id),
-		Frontend: p.Name, Backend: be.Name, Server: be.Servers[s.srv].Name,
+		Frontend: p.Name, Backend: be.Name, Server: be.at(s.srv).Name,
 		Bound: l.Addr.AddrPort(), Listener: l.ID,
 		Client: t.freezeSide(&s.side[client]), Far: t.freezeSide(&s.side[server]),
 		Up: t.freezeFlow(&s.flow[client]), Down: t.freezeFlow(&s.flow[server]),
@@ -363,5 +363,5 @@ func (t *Table) departed(s *Session) bool {
 	if t.Proxies[s.fe].Departed || s.be >= 0 && t.Proxies[s.be].Departed {
 		return true
 	}
-	return s.be >= 0 && s.srv >= 0 && t.Proxies[s.be].Servers[s.srv].Departed
+	return s.be >= 0 && s.srv >= 0 && t.Proxies[s.be].at(s.srv).Departed
 }

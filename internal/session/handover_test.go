@@ -201,7 +201,7 @@ func TestKillDeparted(t *testing.T) {
 	if r.table.Live() != 1 {
 		t.Fatal("a session of the configuration was ended")
 	}
-	r.proxy.Servers[0].Departed = true
+	r.proxy.Server(0).Departed = true
 	r.table.KillDeparted()
 	if got := r.code(); got != "KD" {
 		t.Errorf("code %s", got)

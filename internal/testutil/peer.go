@@ -199,7 +199,13 @@ func (l *Listener) Accepted() int {
 // its own, and closes the connection when it returns. All are gone when the test ends.
 func Serve(tb testing.TB, handler func(*Conn)) *Listener {
 	tb.Helper()
-	l := Listen(tb)
+	return ServeOn(tb, Loopback(FreePort(tb)), handler)
+}
+
+// ServeOn is Serve on a given TCP address.
+func ServeOn(tb testing.TB, addr string, handler func(*Conn)) *Listener {
+	tb.Helper()
+	l := ListenOn(tb, "tcp", addr)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {

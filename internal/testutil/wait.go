@@ -17,6 +17,11 @@ func Eventually(tb testing.TB, what string, cond func() bool) {
 	}
 }
 
+// Soon polls cond until it holds or Deadline has passed, for a caller that tells what is wrong better than a word can.
+func Soon(cond func() bool) {
+	poll(Deadline, cond)
+}
+
 // poll calls cond at a growing interval until it holds or limit has passed.
 func poll(limit time.Duration, cond func() bool) bool {
 	end := time.Now().Add(limit)
