@@ -314,7 +314,7 @@ func TestOracleRedispatch(t *testing.T) {
     balance leastconn
     option redispatch
     retries 2
-    timeout connect 20ms
+    timeout connect 300ms
     server x1 {x1} weight 100
     server x2 {x2} weight 50
     server s1 {s1} weight 1`, func(d *duet) {
@@ -333,7 +333,7 @@ func TestOracleRedispatch(t *testing.T) {
 		}},
 		"one does not answer": {`
     option redispatch
-    timeout connect 100ms
+    timeout connect 300ms
     server mute {mute}
     server s1 {s1}`, func(d *duet) {
 			d.open("a")
