@@ -4,26 +4,23 @@ import (
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"time"
 
+	"github.com/penstock/penstock/internal/engine"
+	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/stats"
 )
 
 // info is the state of the process for show info.
 func (b *balancer) info() stats.Info {
 	g := &b.cfg.Global
-	node := g.Node
-	if node == "" {
-		if name, err := os.Hostname(); err == nil {
-			node = name
-		}
-	}
 	total, used := memory()
 	info := stats.Info{
 		Name:          "HAProxy", // programs that check it mean the interface
 		Version:       fullVersion(),
 		ReleaseDate:   release(),
 		BuildInfo:     programName + " " + version + " " + runtime.Version(),
-		Node:          node,
+		Node:          engine.NodeName(g),
 		Description:   g.Description,
 		Pid:           os.Getpid(),
 		Started:       b.begun,
@@ -43,6 +40,20 @@ func (b *balancer) info() stats.Info {
 		info.Jobs += own
 	}
 	return info
+}
+
+// handovers are what this process took over and gave away.
+func (b *balancer) handovers() stats.Handovers {
+	s := b.succession
+	s.mu.Lock()
+	h := stats.Handovers{Generation: s.status.Generation, In: uint64(s.status.Moved)}
+	if s.status.Done && len(s.status.From) > 0 {
+		h.Took = time.Duration(s.status.MoveMs) * time.Millisecond
+	}
+	s.mu.Unlock()
+	m := process.ReadMigrations()
+	h.Out, h.Lost, h.Migrated, h.Stuck = b.offer.given.Load(), b.offer.lost.Load(), m.Moved, m.Lost
+	return h
 }
 
 // memory is what the program took from the system and what of it is in use. Reading it does not stop

@@ -18,6 +18,7 @@ var layers = map[string]int{
 	"internal/balance":    1,
 	"internal/proxyproto": 1,
 	"internal/statefile":  1,
+	"internal/top":        1,
 	"internal/backend":    2,
 	"internal/rules":      2,
 	"internal/logging":    2,

@@ -18,6 +18,7 @@ import (
 // Backend is what the checks of all servers of one backend share. It must not change once the checker runs.
 type Backend struct {
 	Name           string
+	ID             int
 	Kind           config.Kind
 	State          *backend.Backend
 	Logger         *logging.Logger // nil: none
@@ -33,6 +34,7 @@ type Server struct {
 	Index   int // in the backend
 	Config  *config.Server
 	Target  Target
+	Address func() netio.Sockaddr // where sessions connect to, at this moment
 }
 
 // Tracker is a server that is not checked itself: it goes up and down with another one.
@@ -52,6 +54,7 @@ type Options struct {
 	Spread    int           // spread-checks, percent
 	MaxSpread time.Duration // max-spread-checks; 0: no limit
 	BufSize   int           // most of an answer that is kept, bytes
+	Node      string        // name of this host, for the servers
 
 	// Warn and Alert bring a line to the operator. They run in a goroutine of their own and may block.
 	Warn, Alert func(text string)
@@ -106,6 +109,7 @@ type Check struct {
 	onError   string // fastinter, fail-check, sudden-death or mark-down
 	intervals Intervals
 	target    Target
+	address   func() netio.Sockaddr // of the server itself
 
 	run     run
 	running bool
@@ -221,6 +225,7 @@ func newCheck(s *Server) *Check {
 		onError:   cmp.Or(s.Config.OnError, "fail-check"),
 		intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
 		target:    s.Target,
+		address:   s.Address,
 		run:       run{fd: -1},
 	}
 	k.check = k

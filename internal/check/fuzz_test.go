@@ -69,8 +69,19 @@ func FuzzHTTP(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	fuzzJudge(f, e.examineHTTP, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxyz", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nax\r\n0\r\n\r\n",
+	fuzzJudge(f, func(in []byte, last bool) verdict { return e.examineHTTP(in, last, true) }, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxyz", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nax\r\n0\r\n\r\n",
 		"HTTP/1.1 100 C\r\n\r\nHTTP/1.0 404 \n\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n")
+}
+
+func FuzzHTTPHeader(f *testing.F) {
+	e, err := newExpect(&config.CheckExpect{Match: config.MatchHeader, MinRecv: -1, Header: &config.CheckHeader{
+		Name: config.HeaderPattern{How: "beg", Text: "X-"}, Value: &config.HeaderPattern{How: "reg", Text: "^a+$"},
+	}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	fuzzJudge(f, func(in []byte, last bool) verdict { return e.examineHTTP(in, last, false) },
+		"HTTP/1.1 200 OK\r\nX-A: b,aa\r\n\r\n", "HTTP/1.1 200 OK\r\n: \r\nx-\r\n,:,\r\n\r\n")
 }
 
 func FuzzBytes(f *testing.F) {

@@ -3,11 +3,14 @@ package check
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/penstock/penstock/internal/backend"
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/netio"
 )
 
 // withRequest completes the lines of an HTTP check: the request of the option comes first unless the lines have their
@@ -17,17 +20,20 @@ func withRequest(c *config.Check) []config.CheckRule {
 	rules := slices.Clone(c.HTTPRules)
 	isRequest := func(r config.CheckRule) bool { return r.Action == config.CheckSend }
 	first := slices.IndexFunc(rules, func(r config.CheckRule) bool {
-		return r.Action != config.CheckComment && r.Action != config.CheckConnect
+		return r.Action != config.CheckComment && r.Action != config.CheckConnect && r.Action != config.CheckSet
 	})
 	switch {
 	case first >= 0 && isRequest(rules[first]):
 		merged := *rules[first].Request
 		for _, f := range [][2]*string{
-			{&merged.Method, &c.Request.Method}, {&merged.URI, &c.Request.URI}, {&merged.Version, &c.Request.Version},
+			{&merged.Method, &c.Request.Method}, {&merged.Version, &c.Request.Version},
 		} {
 			if *f[0] == "" {
 				*f[0] = *f[1]
 			}
+		}
+		if merged.URI == "" && merged.URIFormat == nil {
+			merged.URI = c.Request.URI
 		}
 		if len(merged.Headers) == 0 {
 			merged.Headers = c.Request.Headers
@@ -49,8 +55,8 @@ func withRequest(c *config.Check) []config.CheckRule {
 	return rules
 }
 
-// newHTTP is a request as it goes over the wire.
-func newHTTP(r *config.HTTPRequest) []byte {
+// newHTTP is a request as it goes over the wire. state, unless it is empty, tells the server what is known of it.
+func newHTTP(r *config.HTTPRequest, state string) []byte {
 	method, uri, version := r.Method, r.URI, r.Version
 	if method == "" {
 		method = "OPTIONS"
@@ -65,8 +71,11 @@ func newHTTP(r *config.HTTPRequest) []byte {
 	b.WriteString(method + " " + uri + " " + version + "\r\n")
 	closes := false
 	for _, h := range r.Headers {
-		b.WriteString(h[0] + ": " + h[1] + "\r\n")
-		closes = closes || strings.EqualFold(h[0], "connection")
+		b.WriteString(h.Name + ": " + h.Value + "\r\n")
+		closes = closes || strings.EqualFold(h.Name, "connection")
+	}
+	if state != "" {
+		b.WriteString("X-Haproxy-Server-State: " + state + "\r\n")
 	}
 	if !closes {
 		b.WriteString("Connection: close\r\n")
@@ -78,10 +87,71 @@ func newHTTP(r *config.HTTPRequest) []byte {
 	return b.Bytes()
 }
 
+// request is what sends an HTTP request.
+func (p *Program) request(r *config.HTTPRequest) func(*Checker, *Check) ([]byte, bool) {
+	computed := slices.ContainsFunc(r.Headers, func(h config.HTTPHeader) bool { return h.Format != nil })
+	if !p.sendState && !computed && r.URIFormat == nil && r.BodyFormat == nil {
+		return constant(newHTTP(r, ""))
+	}
+	return func(c *Checker, k *Check) ([]byte, bool) {
+		now, state := *r, ""
+		if r.URIFormat != nil {
+			now.URI = c.text(k, r.URIFormat)
+		}
+		if r.BodyFormat != nil {
+			now.Body = c.text(k, r.BodyFormat)
+		}
+		now.Headers = slices.Clone(r.Headers)
+		for i := range now.Headers {
+			if h := &now.Headers[i]; h.Format != nil {
+				h.Value = c.text(k, h.Format)
+				if strings.ContainsAny(h.Value, "\r\n\x00") {
+					return nil, false
+				}
+			}
+		}
+		if p.sendState {
+			state = c.stateHeader(k)
+		}
+		return newHTTP(&now, state), r.URIFormat == nil || !strings.ContainsAny(now.URI, " \r\n\x00")
+	}
+}
+
+// stateHeader tells a server what is known of it, and what load it has.
+func (c *Checker) stateHeader(k *Check) string {
+	s, h := k.shared(), k.state.Health
+	state := h
+	switch up := s.Up(); {
+	case up && !h.Up():
+		state.Value = h.Rise // as an administrator has it
+	case !up && h.Up():
+		state.Value = 0
+	}
+	word := state.String()
+	if s.Operation() == backend.Stopping {
+		word = "NOLB" + strings.TrimPrefix(word, "UP")
+	}
+	host, port := "", ""
+	if to := k.address(); to.Family() != netio.FamilyUnix {
+		a := to.Addr()
+		host, port = a.AddrPort().Addr().String(), strconv.Itoa(int(a.Port))
+	}
+	b := k.backend
+	_, _, total := b.State.Members()
+	weight, _ := b.State.Share(k.server)
+	text := fmt.Sprintf("%s; address=%s; port=%s; name=%s/%s; node=%s; weight=%d/%d; scur=%d/%d; qcur=%d", word, host, port, b.Name, k.name,
+		c.opt.Node, weight, total, s.Served(), b.State.Served(), s.Queued())
+	if s.Operation() == backend.Starting {
+		text += fmt.Sprintf("; throttle=%d%%", max(s.Throttled(), 1))
+	}
+	return text
+}
+
 // response is an HTTP/1 response, as far as it has come.
 type response struct {
 	code   int
 	reason string
+	fields []byte // the header without its first line
 	body   []byte
 	whole  bool // nothing more belongs to it
 }
@@ -99,6 +169,7 @@ func readResponse(in []byte, last bool) (r response, ok bool) {
 			return response{}, false
 		}
 		if r.code/100 != 1 { // a provisional one is followed by the real one
+			r.fields = fields
 			r.setBody(fields, rest, last)
 			return r, true
 		}
@@ -189,14 +260,17 @@ func dechunk(in []byte) (body []byte, whole bool) {
 	}
 }
 
-// examineHTTP holds a response against the expectation.
-func (e *expect) examineHTTP(in []byte, last bool) verdict {
+// examineHTTP holds a response against the expectation. With may404 a server that answers 404 passes, and wants no more
+// sessions.
+func (e *expect) examineHTTP(in []byte, last, may404 bool) verdict {
 	r, ok := readResponse(in, last)
 	switch {
 	case !ok:
 		return verdict{outcome: failed, status: L7Rsp}
 	case r.code == 0:
 		return verdict{}
+	case may404 && r.code == 404:
+		return verdict{outcome: passed, status: L7OKC, code: r.code}
 	}
 	v := verdict{outcome: passed, code: r.code}
 	found := false
@@ -206,6 +280,9 @@ func (e *expect) examineHTTP(in []byte, last bool) verdict {
 		v.status, v.info = L7Sts, r.reason
 	case config.MatchStatusRegex:
 		found = e.re.MatchString(strconv.Itoa(r.code))
+		v.status, v.info = L7Sts, r.reason
+	case config.MatchHeader:
+		found = e.header.in(r.fields)
 		v.status, v.info = L7Sts, r.reason
 	default:
 		switch {

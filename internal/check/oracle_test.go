@@ -28,7 +28,7 @@ var differences = map[string]string{
 var newer = []string{"http, a request"}
 
 var (
-	healthReport = regexp.MustCompile(`Health check for server b(\d+)/s (succeeded|failed), (reason: .*), check duration: \d+ms, status: `)
+	healthReport = regexp.MustCompile(`Health check for server b(\d+)/s ((?:conditionally )?succeeded|failed), (reason: .*), check duration: \d+ms, status: `)
 	systemError  = regexp.MustCompile(`"E[A-Z]+ returned by OS \(([^)]*)\)`)
 )
 

@@ -1,10 +1,12 @@
 package check
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/penstock/penstock/internal/config"
@@ -15,6 +17,9 @@ type Program struct {
 	kind  config.CheckKind
 	steps []step
 	roles bool // it asks for the role of the server
+
+	stopOn404 bool // of HTTP: a server that is up and answers 404 takes no new sessions
+	sendState bool // of HTTP: requests tell the server what is known of it
 }
 
 type step struct {
@@ -27,8 +32,14 @@ type step struct {
 	port   uint16     // 0: that of the check
 	linger bool       // close with FIN
 
-	// send
-	data func() []byte
+	portExpr *config.CheckExpr // instead of port; nil: none
+
+	// send; false: it cannot be made
+	data func(*Checker, *Check) ([]byte, bool)
+
+	// set
+	variable string
+	format   config.CheckFormat // nil: it is taken away
 
 	// expect
 	expect *expect
@@ -42,7 +53,12 @@ type expect struct {
 	bytes   []byte
 	re      *regexp.Regexp
 	codes   [][2]int
-	minRecv int // -1: not given
+	minRecv int                // -1: not given
+	format  config.CheckFormat // gives bytes; nil: they are known
+	header  *headerExpect
+	good    config.CheckFormat // what is said when it passes, and is the last; nil: the usual
+	bad     config.CheckFormat
+	code    *config.CheckExpr // nil: the usual
 	ok      Status
 	failed  Status
 	late    Status
@@ -73,18 +89,18 @@ const (
 
 // NewProgram makes the program of a backend. The configuration was checked already; an error says otherwise.
 func NewProgram(c *config.Check) (*Program, error) {
-	p := &Program{kind: c.Kind}
+	p := &Program{kind: c.Kind, stopOn404: c.HTTP404, sendState: c.SendState}
 	if c.Role != nil {
 		return p.withRole(c)
 	}
 	switch c.Kind {
 	case config.CheckConnection:
 	case config.CheckTCP:
-		if err := p.rules(c.TCPRules, nil); err != nil {
+		if err := p.rules(c.TCPRules); err != nil {
 			return nil, err
 		}
 	case config.CheckHTTP:
-		if err := p.rules(withRequest(c), newHTTP); err != nil {
+		if err := p.rules(withRequest(c)); err != nil {
 			return nil, err
 		}
 	case config.CheckRedis:
@@ -102,14 +118,15 @@ func NewProgram(c *config.Check) (*Program, error) {
 		p.send(bind)
 		p.custom(judgeLDAP)
 	case config.CheckSSLHello:
-		p.steps = append(p.steps, step{action: config.CheckSend, data: sslHello})
+		p.steps = append(p.steps, step{action: config.CheckSend, data: func(*Checker, *Check) ([]byte, bool) { return sslHello(), true }})
 		p.custom(judgeSSL)
 		e := p.steps[len(p.steps)-1].expect
 		e.ok, e.failed, e.late = L6OK, L6Rsp, L6Tout
 	default:
 		return nil, fmt.Errorf("check: kind %d is not known", c.Kind)
 	}
-	if len(p.steps) == 0 || p.steps[0].action != config.CheckConnect {
+	first := slices.IndexFunc(p.steps, func(s step) bool { return s.action != config.CheckSet })
+	if first < 0 || p.steps[first].action != config.CheckConnect {
 		p.steps = append([]step{{action: config.CheckConnect}}, p.steps...)
 	}
 	p.findHeads()
@@ -123,7 +140,7 @@ func (p *Program) lingering() {
 }
 
 func (p *Program) send(data []byte) {
-	p.steps = append(p.steps, step{action: config.CheckSend, number: len(p.steps) + 1, data: func() []byte { return data }})
+	p.steps = append(p.steps, step{action: config.CheckSend, number: len(p.steps) + 1, data: constant(data)})
 }
 
 func (p *Program) custom(judge judge) {
@@ -133,8 +150,24 @@ func (p *Program) custom(judge judge) {
 	})
 }
 
-// rules adds the steps of lines. newRequest makes what an http-check line sends.
-func (p *Program) rules(rules []config.CheckRule, newRequest func(*config.HTTPRequest) []byte) error {
+// constant is what is sent when it is always the same.
+func constant(data []byte) func(*Checker, *Check) ([]byte, bool) {
+	return func(*Checker, *Check) ([]byte, bool) { return data, true }
+}
+
+// composed is what is sent when it has to be worked out each time.
+func composed(f config.CheckFormat, hex bool) func(*Checker, *Check) ([]byte, bool) {
+	return func(c *Checker, k *Check) ([]byte, bool) {
+		text := c.text(k, f)
+		if hex {
+			return unhex(text)
+		}
+		return []byte(text), true
+	}
+}
+
+// rules adds the steps of lines.
+func (p *Program) rules(rules []config.CheckRule) error {
 	comment := ""
 	last := config.CheckComment
 	for i := range rules {
@@ -154,16 +187,21 @@ func (p *Program) rules(rules []config.CheckRule, newRequest func(*config.HTTPRe
 		switch r.Action {
 		case config.CheckConnect:
 			comment = ""
-			s.to, s.port, s.linger = r.Addr.IP, uint16(r.Port), r.Linger
+			s.to, s.port, s.portExpr, s.linger = r.Addr.IP, uint16(r.Port), r.PortExpr, r.Linger
 			if s.port == 0 {
 				s.port = uint16(r.Addr.Port)
 			}
 		case config.CheckSend:
-			data := r.Data
-			if r.Request != nil {
-				data = newRequest(r.Request)
+			switch {
+			case r.Request != nil:
+				s.data = p.request(r.Request)
+			case r.Format != nil:
+				s.data = composed(r.Format, r.Hex)
+			default:
+				s.data = constant(r.Data)
 			}
-			s.data = func() []byte { return data }
+		case config.CheckSet:
+			s.variable, s.format = r.Variable, r.Format
 		case config.CheckExpects:
 			e, err := newExpect(&r.Expect)
 			if err != nil {
@@ -179,11 +217,18 @@ func (p *Program) rules(rules []config.CheckRule, newRequest func(*config.HTTPRe
 func newExpect(c *config.CheckExpect) (*expect, error) {
 	e := &expect{
 		match: c.Match, not: c.Not, bytes: c.Bytes, codes: c.Codes, minRecv: c.MinRecv, pattern: c.Pattern,
+		format: c.Format, good: c.OnSuccess, bad: c.OnError, code: c.Code,
 		ok: statusOf(c.OKStatus, L7OK), failed: statusOf(c.ErrorStatus, Unknown), late: statusOf(c.ToutStatus, L7Tout),
 	}
 	switch c.Match {
 	case config.MatchString:
 		e.bytes = []byte(c.Pattern)
+	case config.MatchHeader:
+		h, err := newHeaderExpect(c.Header)
+		if err != nil {
+			return nil, err
+		}
+		e.header = h
 	case config.MatchRegex, config.MatchBinaryRegex, config.MatchStatusRegex:
 		re, err := regexp.Compile(c.Pattern)
 		if err != nil {
@@ -231,14 +276,18 @@ func (p *Program) where(i int) string {
 	case config.CheckSend:
 		b.WriteString(" (send)")
 	case config.CheckExpects:
-		switch e := s.expect; e.match {
-		case config.MatchString:
+		switch e := s.expect; {
+		case e.format != nil && e.match == config.MatchString:
+			b.WriteString(" (expect log-format string)")
+		case e.format != nil:
+			b.WriteString(" (expect log-format binary)")
+		case e.match == config.MatchString:
 			fmt.Fprintf(&b, " (expect string '%s')", e.bytes)
-		case config.MatchBinary:
+		case e.match == config.MatchBinary:
 			fmt.Fprintf(&b, " (expect binary '%s')", e.bytes)
-		case config.MatchRegex:
+		case e.match == config.MatchRegex:
 			b.WriteString(" (expect regex)")
-		case config.MatchBinaryRegex:
+		case e.match == config.MatchBinaryRegex:
 			b.WriteString(" (expect binary regex)")
 		}
 	}
@@ -249,8 +298,12 @@ func (p *Program) where(i int) string {
 }
 
 // success is the outcome of a program that came to its end; info is what its last answer gave.
-func (p *Program) success(info string) (Status, string) {
+// status is what the last answer means, or Unknown.
+func (p *Program) success(info string, status Status) (Status, string) {
 	last := &p.steps[len(p.steps)-1]
+	for n := len(p.steps) - 1; last.action == config.CheckSet; n-- {
+		last = &p.steps[n]
+	}
 	if p.kind == config.CheckTCP && info == "" && last.number > 0 {
 		info = "(tcp-check)"
 	}
@@ -258,7 +311,7 @@ func (p *Program) success(info string) (Status, string) {
 	case config.CheckConnect:
 		return L4OK, info
 	case config.CheckExpects:
-		return last.expect.ok, info
+		return cmp.Or(status, last.expect.ok), info
 	}
 	return L7OK, info
 }

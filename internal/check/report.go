@@ -17,6 +17,7 @@ func (c *Checker) settle(k *Check, r result) {
 	}
 	k.mu.Lock()
 	report := r.status != k.state.Status
+	news := report || words(clip(r.info)) != words(k.state.Info)
 	k.state.Status, k.state.Code, k.state.Info, k.state.Duration = r.status, r.code, clip(r.info), r.duration
 	if r.status.Passed() {
 		report = c.promote(k) || report
@@ -36,6 +37,9 @@ func (c *Checker) settle(k *Check, r result) {
 			c.report(&k.subject, logging.LevelNotice, healthLine(k, &state))
 		}
 		why = ""
+	} else if news && k.program().roles && !r.status.Passed() && !k.shared().Up() {
+		// It was down before it was asked, and would stay so without a word: a wrong password, say.
+		c.report(&k.subject, logging.LevelNotice, healthLine(k, &state))
 	}
 	switch {
 	case !r.status.Passed() && state.Health.Value == 0 && k.shared().Up():
@@ -43,11 +47,23 @@ func (c *Checker) settle(k *Check, r result) {
 		k.state.Downs++
 		k.mu.Unlock()
 		c.goDown(&k.subject, why)
+	case r.status == L7OKC && state.Health.Up():
+		c.goStopping(&k.subject, why)
 	case r.status.Passed() && state.Health.Up():
 		c.comeUp(&k.subject, why)
 	case r.decisive:
 		c.evict(k)
 	}
+}
+
+// words is a reason without the numbers in it, which are other ones each time: a lag, a port.
+func words(info string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, info)
 }
 
 // clip bounds what is kept of a text that came from outside.
@@ -188,6 +204,9 @@ func healthLine(k *Check, state *State) string {
 	}
 	if state.Status.Passed() {
 		outcome = "succeeded"
+	}
+	if state.Status == L7OKC {
+		outcome = "conditionally succeeded"
 	}
 	if state.Health.Up() {
 		word = "UP"

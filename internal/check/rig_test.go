@@ -58,12 +58,12 @@ func mustRig(tb testing.TB, lines string) *rig {
 		tb.Fatal(err)
 	}
 	r := &rig{backend: &Backend{
-		Name: p.Name, Kind: p.Kind, State: backend.New(p, 0), Program: program,
+		Name: p.Name, ID: p.ID, Kind: p.Kind, State: backend.New(p, 0), Program: program,
 		CheckTimeout: p.Timeouts.Check, ConnectTimeout: p.Timeouts.Connect, LogChecks: p.LogHealthChecks,
 	}}
 	r.backend.State.SetDeliver(func(backend.Waiter, int32) {})
 	o := Options{
-		BufSize: 16384, Warn: r.say("W "), Alert: r.say("A "),
+		BufSize: 16384, Node: "n1", Warn: r.say("W "), Alert: r.say("A "),
 		Shutdown: func(_ *Backend, server int) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -77,7 +77,10 @@ func mustRig(tb testing.TB, lines string) *rig {
 	}
 	for i, s := range p.Servers {
 		if s.Check.Enabled {
-			o.Servers = append(o.Servers, Server{Backend: r.backend, Index: i, Config: s, Target: mustTarget(tb, s)})
+			target := mustTarget(tb, s)
+			o.Servers = append(o.Servers, Server{
+				Backend: r.backend, Index: i, Config: s, Target: target, Address: func() netio.Sockaddr { return target.Addr },
+			})
 		}
 	}
 	r.Checker = New(o)

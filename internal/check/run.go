@@ -33,8 +33,11 @@ type run struct {
 	out       []byte // what the step has still to send
 	in        []byte // what came since the last send; nil until something is expected
 	info      string
+	own       bool // info was made by on-success of its step, and belongs to that alone
 	code      int
-	talk      judge // of a conversation; nil: none yet
+	status    Status            // of an answer that passed; Unknown: as the step has it
+	vars      map[string]string // of the scope check
+	talk      judge             // of a conversation; nil: none yet
 }
 
 // result is how a check ended.
@@ -111,8 +114,15 @@ func (c *Checker) advance(k *Check) (result, bool) {
 				return result{}, false
 			}
 		case config.CheckSend:
+			if r.own {
+				r.info, r.own = "", false
+			}
 			if !r.sending {
-				r.out, r.sending, r.mustRead = s.data(), true, true
+				data, ok := s.data(c, k)
+				if !ok {
+					return result{status: L7Rsp, info: fmt.Sprintf("tcp-check send : failed to build log-format string at step %d", s.number)}, true
+				}
+				r.out, r.sending, r.mustRead = data, true, true
 				r.in = r.in[:0]
 			}
 			for len(r.out) > 0 {
@@ -127,6 +137,9 @@ func (c *Checker) advance(k *Check) (result, bool) {
 			}
 			r.sending = false
 			r.at++
+		case config.CheckSet:
+			c.assign(k, s)
+			r.at++
 		case config.CheckExpects:
 			res, state := c.expect(k, s)
 			if state != passed {
@@ -135,7 +148,7 @@ func (c *Checker) advance(k *Check) (result, bool) {
 			r.at++
 		}
 	}
-	status, info := p.success(r.info)
+	status, info := p.success(r.info, r.status)
 	return result{status: status, code: r.code, info: info}, true
 }
 
@@ -150,7 +163,11 @@ func (c *Checker) connect(k *Check, s *step) refusal {
 		r.deadline = sched.Earliest(r.deadline, now.Add(b.ConnectTimeout))
 	}
 	c.schedule(k, r.deadline)
-	fd, done, why := k.target.dial(s)
+	to, ok := c.destination(k, s)
+	if !ok {
+		return refusal{SockErr, "no valid port"}
+	}
+	fd, done, why := k.target.dial(to)
 	if fd < 0 {
 		return why
 	}
@@ -167,7 +184,7 @@ func (c *Checker) connect(k *Check, s *step) refusal {
 
 // expect reads and looks at what came.
 func (c *Checker) expect(k *Check, s *step) (result, outcome) {
-	r, p := &k.run, k.program()
+	r := &k.run
 	if r.mustRead {
 		if res, ok := c.receive(k, s); !ok {
 			return res, failed
@@ -183,16 +200,16 @@ func (c *Checker) expect(k *Check, s *step) (result, outcome) {
 			r.talk = s.expect.fresh()
 		}
 		full := len(r.in) == cap(r.in)
-		v := p.examine(s, r.talk, r.in, r.eof || full)
+		v := c.examine(k, s, r.in, r.eof || full)
 		if v.outcome != more && len(v.answer) > 0 {
 			netio.Send(r.fd, v.answer) // a farewell
 		}
 		switch v.outcome {
 		case passed:
-			if v.info != "" {
-				r.info = v.info
+			if v.info != "" || len(s.expect.good) > 0 || r.own {
+				r.info, r.own = v.info, len(s.expect.good) > 0
 			}
-			r.code = v.code
+			r.code, r.status = v.code, v.status
 			return result{}, passed
 		case failed:
 			return result{status: v.status, code: v.code, info: v.info, decisive: v.decisive}, failed

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,15 +18,32 @@ type script struct {
 	expect func(c *testutil.Conn, text string)
 }
 
-// strict ends the test when a check sends something else.
-var strict = script{(*testutil.Conn).Expect}
+// strict fails the test when a check sends something else.
+var strict = script{func(c *testutil.Conn, text string) {
+	got := make([]byte, len(text))
+	n, err := io.ReadFull(c.Conn, got)
+	if !strings.HasPrefix(text, string(got[:n])) {
+		c.Fatalf("received %q, want %q", got[:n], text)
+	}
+	if err != nil {
+		runtime.Goexit()
+	}
+}}
+
+// say writes. Here and in strict, a check that has left ends the server's goroutine and fails nothing: those
+// that are under way when a test is over end with their checker.
+func say(c *testutil.Conn, text string) {
+	if _, err := io.WriteString(c.Conn, text); err != nil {
+		runtime.Goexit()
+	}
+}
 
 func (s script) run(c *testutil.Conn, turns []string) {
 	for i, t := range turns {
 		if i%2 == 0 && t != "" {
 			s.expect(c, t)
 		} else if i%2 == 1 {
-			c.Send(t)
+			say(c, t)
 		}
 	}
 }
@@ -60,6 +78,7 @@ type outcomeCase struct {
 func outcomeCases(s script) []outcomeCase {
 	replies, holds := s.replies, s.holds
 	const ok = "HTTP/1.1 200 OK\r\n"
+	const answer = "HTTP/1.1 200 Fine\r\nX-A: one, two\r\nX-B: three\r\nX-A: four\r\nContent-Length: 3\r\n\r\nabc"
 	greeting := string(mysqlPacket(0, []byte("\n8.0.1-test\x00\x01\x00\x00\x00salt")))
 	login := string(mysqlLogin("u"))
 	quit := "\x01\x00\x00\x00\x01"
@@ -101,11 +120,11 @@ func outcomeCases(s script) []outcomeCase {
 			"SOCKERR ECONNRESET returned by OS (Connection reset by peer) at step 2 of tcp-check (expect string 'hi') comment: 'x'",
 		},
 		{"in pieces", "option tcp-check\n tcp-check expect string ab\n tcp-check expect string cd", func(c *testutil.Conn) {
-			c.Send("a")
+			say(c, "a")
 			time.Sleep(20 * time.Millisecond)
-			c.Send("bc")
+			say(c, "bc")
 			time.Sleep(20 * time.Millisecond)
-			c.Send("d")
+			say(c, "d")
 			io.Copy(io.Discard, c)
 		}, "L7OK/0 (tcp-check)"},
 		{
@@ -183,6 +202,84 @@ func outcomeCases(s script) []outcomeCase {
 		{
 			"http, no body", "option httpchk\n http-check expect string x", holds("", ok+"Content-Length: 0\r\n\r\n"),
 			"L7RSP HTTP content check could not find a response body",
+		},
+		{
+			"http, no more sessions", "option httpchk\n http-check disable-on-404\n http-check expect status 200\n http-check expect ! string x",
+			holds("", "HTTP/1.1 404 x\r\nContent-Length: 1\r\n\r\nx"), "L7OKC/404",
+		},
+		{"http, conditionally", "option httpchk\n http-check expect status 200 ok-status L7OKC", holds("", "HTTP/1.1 200 x\r\n\r\n"), "L7OKC/200"},
+		{"http, a header", "option httpchk\n http-check expect hdr name x-a value two", holds("", answer), "L7OK/200"},
+		{"http, a whole header", "option httpchk\n http-check expect fhdr name x-a value two", holds("", answer), "L7STS/200 Fine"},
+		{"http, one of two headers", "option httpchk\n http-check expect fhdr name X-A value four", holds("", answer), "L7OK/200"},
+		{"http, pieces of a header", "option httpchk\n http-check expect hdr name -m beg X- value -m end ree", holds("", answer), "L7OK/200"},
+		{"http, expressions", "option httpchk\n http-check expect fhdr name -m reg ^x-.$ value -m reg ^t", holds("", answer), "L7OK/200"},
+		{"http, any value", "option httpchk\n http-check expect fhdr name -m sub -b", holds("", answer), "L7OK/200"},
+		{"http, no such header", "option httpchk\n http-check expect hdr name x-c", holds("", answer), "L7STS/200 Fine"},
+		{"http, not a header", "option httpchk\n http-check expect ! hdr name x-b comment hey", holds("", answer), "L7STS/200 Fine comment: hey"},
+		{
+			"http, a computed header", "option httpchk\n http-check expect hdr name-lf %[str(x-b)] value-lf %[str(fo)]ur error-status L7RSP", holds("", answer),
+			"L7RSP Fine",
+		},
+		{
+			"http, no computed header", "option httpchk\n http-check expect hdr name-lf %[var(check.none)]", holds("", answer),
+			"L7RSP log-format string evaluated to an empty string",
+		},
+		{"http, a computed string", "option httpchk\n http-check expect string-lf %[str(ab)]c", holds("", answer), "L7OK/200"},
+		{"http, not the computed string", "option httpchk\n http-check expect string-lf %[str(x)]", holds("", answer), "L7RSP HTTP content check did not match"},
+		{"http, a success", "option httpchk\n http-check expect status 200 on-success \"good  %[srv_name]\" status-code int(7)", holds("", answer), "L7OK/7 good  s"},
+		{
+			"http, a failure", "option httpchk\n http-check expect status 300 on-error \"bad %s %%\" status-code int(7) comment cc", holds("", answer),
+			"L7STS/7 bad s % comment: cc",
+		},
+		{
+			"http, a computed request", "option httpchk\n http-check set-var(check.a) str(/x)\n http-check send meth POST uri-lf %[var(check.a)]/y hdr x-c \"a %[srv_name]\" body-lf %[int(12)]",
+			holds("POST /x/y HTTP/1.0\r\nx-c: a s\r\nConnection: close\r\nContent-Length: 2\r\n\r\n12", answer), "L7OK/200",
+		},
+		{
+			"what it says of success", "option tcp-check\n tcp-check expect string HTTP on-success \"good %[res.payload(0,8)] %[srv_id] %[res.len] %[bool(true)]\"",
+			holds("", "HTTP/1.1"), "L7OK/0 good HTTP/1.1 1 8 1",
+		},
+		{"a code", "option tcp-check\n tcp-check expect string HTTP on-success ok status-code res.payload(5,3)", holds("", "HTTP 200x"), "L7OK/200 ok"},
+		{
+			"what it says of failure", "option tcp-check\n tcp-check expect string HTTX on-error no status-code res.payload(5,3) error-status L7STS comment cc min-recv 4",
+			holds("", "HTTP 200x"), "L7STS/200 no comment: cc",
+		},
+		{"what it says is followed by more", "option tcp-check\n tcp-check expect string a on-success ok\n tcp-check send b", holds("", "a", "b"), "L7OK/0 (tcp-check)"},
+		{"what it says is followed by another", "option tcp-check\n tcp-check expect string a on-success ok\n tcp-check expect string b", holds("", "ab"), "L7OK/0 (tcp-check)"},
+		{"what it says is followed by a variable", "option tcp-check\n tcp-check expect string a on-success ok\n tcp-check set-var(check.a) int(1)", holds("", "a"), "L7OK/0 ok"},
+		{"a computed string", "option tcp-check\n tcp-check expect string-lf HTT%[str(P)]", holds("", "HTTP"), "L7OK/0 (tcp-check)"},
+		{
+			"not the computed string", "option tcp-check\n tcp-check expect string-lf HTT%[str(X)] min-recv 2", holds("", "HTTP"),
+			"L7RSP TCPCHK did not match content (log-format string) at step 1",
+		},
+		{"nothing computed", "option tcp-check\n tcp-check expect string-lf %[var(check.a)]", holds("", "a"), "L7RSP log-format string evaluated to an empty string"},
+		{"computed bytes", "option tcp-check\n tcp-check expect binary-lf %[str(485454)]50", holds("", "HTTP"), "L7OK/0 (tcp-check)"},
+		{
+			"not the computed bytes", "option tcp-check\n tcp-check expect binary-lf %[str(485454)]51 min-recv 2", holds("", "HTTP"),
+			"L7RSP TCPCHK did not match content (log-format binary) at step 1",
+		},
+		{
+			"no computed bytes", "option tcp-check\n tcp-check expect binary-lf %[str(zz)]", holds("", "HTTP"),
+			"L7RSP Failed to parse hexastring resulting of eval of a log-format string",
+		},
+		{
+			"variables", "option tcp-check\n tcp-check set-var(check.a) str(HT)\n tcp-check connect\n tcp-check set-var-fmt(check.b) %[var(check.a)]T\n" +
+				" tcp-check unset-var(check.a)\n tcp-check send-lf x%[var(check.a)]%[var(check.b)]y\n tcp-check expect string-lf %[var(check.b)]P",
+			holds("xHTTy", "HTTP"), "L7OK/0 (tcp-check)",
+		},
+		{
+			"a variable of the answer", "option tcp-check\n tcp-check expect string H\n tcp-check set-var(check.a) res.len\n" +
+				" tcp-check expect string nope min-recv 1 on-error %[var(check.a)]", holds("", "HTTP"), "L7RSP 4",
+		},
+		{"only a variable", "option tcp-check\n tcp-check set-var(check.a) res.len", holds(), "L4OK"},
+		{"computed bytes are sent", "option tcp-check\n tcp-check send-binary-lf 4%[int(1)]", holds("A"), "L7OK/0 (tcp-check)"},
+		{
+			"computed bytes cannot be sent", "option tcp-check\n tcp-check send-binary-lf %[str(zz)]", holds(),
+			"L7RSP tcp-check send : failed to build log-format string at step 1",
+		},
+		{
+			"late, a computed string", "option tcp-check\n timeout check 50ms\n tcp-check expect string-lf %[str(a)]", holds(),
+			"L7TOUT  at step 1 of tcp-check (expect log-format string)",
 		},
 		{"http, not", "option httpchk", holds("", "SSH-2.0-OpenSSH\r\n"), "L7RSP"},
 		{"http, half", "option httpchk", replies("", "HTTP/1.1 200"), "L7RSP"},

@@ -26,16 +26,27 @@ type refusal struct {
 	text   string
 }
 
-// dial opens a socket and starts to connect it, as step s says. A connection that is there at once is done. With a
-// refusal nothing stays open.
-func (t *Target) dial(s *step) (fd int, done bool, r refusal) {
-	to := t.Addr
+// destination is where step s connects to, false when its expression gives no port.
+func (c *Checker) destination(k *Check, s *step) (to netio.Sockaddr, ok bool) {
+	to = k.target.Addr
 	if s.to.IsValid() {
 		to = netio.SockaddrFrom(netip.AddrPortFrom(s.to, to.Port()))
 	}
-	if s.port != 0 && to.Family() != netio.FamilyUnix {
-		to.SetPort(s.port)
+	port := int(s.port)
+	if s.portExpr != nil {
+		if port, ok = c.number(k, s.portExpr); !ok || port < 1 || port > 65535 {
+			return to, false
+		}
 	}
+	if port != 0 && to.Family() != netio.FamilyUnix {
+		to.SetPort(uint16(port))
+	}
+	return to, true
+}
+
+// dial opens a socket and starts to connect it. A connection that is there at once is done. With a refusal nothing
+// stays open.
+func (t *Target) dial(to netio.Sockaddr) (fd int, done bool, r refusal) {
 	fd, e := netio.Socket(to.Family())
 	if e != 0 {
 		return -1, false, refused(SockErr, "General socket error", e)

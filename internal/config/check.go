@@ -36,6 +36,8 @@ type Check struct {
 	Request   HTTPRequest
 	TCPRules  []CheckRule // tcp-check lines
 	HTTPRules []CheckRule // http-check lines
+	HTTP404   bool        // http-check disable-on-404: a server that answers so wants no more sessions
+	SendState bool        // http-check send-state
 	Role      *RoleCheck  // of mysql-check, pgsql-check and redis-check; nil: any role will do
 }
 
@@ -74,13 +76,20 @@ type CheckRule struct {
 	Comment string
 
 	// CheckConnect
-	Port   int     // 0: that of the check
-	Addr   Address // Kind 0: that of the check
-	Linger bool    // close with FIN, not with a reset
+	Port     int        // 0: that of the check
+	PortExpr *CheckExpr // instead of Port; nil: none
+	Addr     Address    // Kind 0: that of the check
+	Linger   bool       // close with FIN, not with a reset
 
 	// CheckSend
 	Data    []byte
 	Request *HTTPRequest // of http-check
+	Hex     bool         // Format gives hexadecimal digits
+
+	// CheckSet
+	Variable string
+
+	Format CheckFormat // of CheckSend, instead of Data, and of CheckSet; nil there: the variable is taken away
 
 	// CheckExpect
 	Expect CheckExpect
@@ -95,6 +104,7 @@ const (
 	CheckSend
 	CheckExpects
 	CheckComment
+	CheckSet // a variable
 )
 
 // CheckExpect is what a server has to answer.
@@ -104,10 +114,15 @@ type CheckExpect struct {
 	Pattern     string // a string, or an expression
 	Bytes       []byte // of MatchBinary
 	Codes       [][2]int
-	MinRecv     int    // bytes to wait for; -1: not given
-	OKStatus    string // L4OK, L6OK or L7OK; empty: L7OK
-	ErrorStatus string // L4CON, L6RSP, L7RSP or L7STS; empty: as the match has it
-	ToutStatus  string // L4TOUT, L6TOUT or L7TOUT; empty: L7TOUT
+	MinRecv     int          // bytes to wait for; -1: not given
+	Format      CheckFormat  // of MatchString, or hexadecimal of MatchBinary, instead of Pattern; nil: none
+	Header      *CheckHeader // of MatchHeader
+	OnSuccess   CheckFormat  // what is said of an answer that passes, if it is the last; nil: the usual
+	OnError     CheckFormat
+	Code        *CheckExpr // the number that goes with the status; nil: the usual
+	OKStatus    string     // L4OK, L6OK, L7OK or L7OKC; empty: L7OK
+	ErrorStatus string     // L4CON, L6RSP, L7RSP, L7STS or L7OKC; empty: as the match has it
+	ToutStatus  string     // L4TOUT, L6TOUT or L7TOUT; empty: L7TOUT
 }
 
 // CheckMatch is how an answer is compared.
@@ -121,11 +136,34 @@ const (
 	MatchBinaryRegex // the expression sees the bytes in hexadecimal
 	MatchStatus      // HTTP
 	MatchStatusRegex // HTTP
+	MatchHeader      // HTTP
 )
+
+// CheckHeader is a header that the answer has to have.
+type CheckHeader struct {
+	Whole bool // the value is compared as a whole, not each part between commas
+	Name  HeaderPattern
+	Value *HeaderPattern // nil: any
+}
+
+// HeaderPattern is what a name or a value is compared with.
+type HeaderPattern struct {
+	How    string // str, beg, end, sub or reg
+	Text   string
+	Format CheckFormat // instead of Text; nil: none
+}
 
 // HTTPRequest is what httpchk or http-check send asks for. Empty fields are not given.
 type HTTPRequest struct {
 	Method, URI, Version string
-	Headers              [][2]string
+	Headers              []HTTPHeader
 	Body                 string
+
+	URIFormat, BodyFormat CheckFormat // instead of URI and Body; nil: none
+}
+
+// HTTPHeader is a header of a request. With a Format, Value is only how that was written.
+type HTTPHeader struct {
+	Name, Value string
+	Format      CheckFormat
 }

@@ -53,6 +53,9 @@ func (l *checkWords) value(what string) string {
 func parseCheckRule(p *parser, s *stmt) {
 	px := p.px
 	l := &checkWords{p: p, s: s, at: 1, http: s.keyword() == "http-check"}
+	if l.http && l.flag() {
+		return
+	}
 	rules, own := &px.Check.TCPRules, &px.ownTCPRules
 	if l.http {
 		rules, own = &px.Check.HTTPRules, &px.ownHTTPRules
@@ -83,14 +86,16 @@ func parseCheckRule(p *parser, s *stmt) {
 			return
 		}
 		l.send(&rule)
-	case "send-lf", "send-binary-lf", "set-var", "unset-var", "disable-on-404", "send-state":
-		l.notYet(1, s.keyword()+" "+word)
-	default:
-		if strings.HasPrefix(word, "set-var(") || strings.HasPrefix(word, "set-var-fmt(") || strings.HasPrefix(word, "unset-var(") {
-			l.notYet(1, s.keyword()+" "+word)
+	case "send-lf", "send-binary-lf":
+		if l.http {
+			l.unknown(word)
 			return
 		}
-		l.unknown(word)
+		l.sendFormat(&rule)
+	default:
+		if !l.variable(&rule) {
+			l.unknown(word)
+		}
 	}
 	if !l.failed {
 		*rules = append(*rules, rule)
@@ -98,9 +103,9 @@ func parseCheckRule(p *parser, s *stmt) {
 }
 
 func (l *checkWords) unknown(word string) {
-	known := "'comment', 'connect', 'send', 'send-binary', 'expect'"
+	known := "'comment', 'connect', 'send', 'send-binary', 'send-lf', 'send-binary-lf', 'expect', 'set-var', 'set-var-fmt', 'unset-var'"
 	if l.http {
-		known = "'disable-on-404', 'send-state', 'comment', 'connect', 'send', 'expect'"
+		known = "'disable-on-404', 'send-state', 'comment', 'connect', 'send', 'expect', 'set-var', 'set-var-fmt', 'unset-var'"
 	}
 	l.p.alert(l.s, 1, codeUnknownKeyword, "'%s' only supports %s. but got '%s'.", l.s.keyword(), known, word)
 	l.failed = true
@@ -112,7 +117,7 @@ func (l *checkWords) connect(rule *CheckRule, before []CheckRule) {
 		if r.Action == CheckConnect {
 			break
 		}
-		if r.Action != CheckComment {
+		if r.Action != CheckComment && r.Action != CheckSet {
 			l.fail(1, codeNotAllowedHere, "first step MUST also be a 'connect', optionally preceded by a 'set-var', an 'unset-var' or a 'comment', "+
 				"when there is a 'connect' step in the tcp-check ruleset")
 			return
@@ -145,7 +150,7 @@ func (l *checkWords) connect(rule *CheckRule, before []CheckRule) {
 			n, err := strconv.Atoi(v)
 			switch {
 			case err != nil:
-				l.notYet(l.at, "port with a sample expression")
+				rule.PortExpr = l.expression(v, "port")
 			case n < 1 || n > 65535:
 				l.fail(l.at, codeInvalidValue, "expects a valid TCP port (from range 1 to 65535) or a sample expression, got %s", v)
 			default:
@@ -210,11 +215,11 @@ func (l *checkWords) sendHTTP(rule *CheckRule) {
 		case "meth":
 			req.Method = l.value("a string")
 		case "uri":
-			req.URI = l.value("a string")
+			req.URI, req.URIFormat = l.value("a string"), nil
 		case "ver":
 			req.Version = l.value("a string")
 		case "body":
-			req.Body = l.value("a string")
+			req.Body, req.BodyFormat = l.value("a string"), nil
 		case "comment":
 			rule.Comment = l.value("a string")
 		case "hdr":
@@ -223,21 +228,12 @@ func (l *checkWords) sendHTTP(rule *CheckRule) {
 				l.fail(l.at, codeMissingValue, "'hdr' expects <name> and <value> as arguments")
 				return
 			}
-			if strings.Contains(value, "%") {
-				l.notYet(l.at+2, "http-check send hdr with a log-format")
-				return
-			}
 			l.at += 2
-			same := slices.IndexFunc(req.Headers, func(h [2]string) bool { return strings.EqualFold(h[0], name) })
-			switch {
-			case strings.EqualFold(name, "host") && same >= 0:
-				l.fail(l.at-1, codeInvalidValue, "'%s' header already defined (previous value is '%s')", name, req.Headers[same][1])
-			case strings.EqualFold(name, "content-length"), strings.EqualFold(name, "transfer-encoding"):
-			default:
-				req.Headers = append(req.Headers, [2]string{name, value})
-			}
-		case "uri-lf", "body-lf":
-			l.notYet(l.at, "http-check send "+word)
+			l.requestHeader(req, name, value)
+		case "uri-lf":
+			req.URIFormat, req.URI = l.format(l.value("a string")), ""
+		case "body-lf":
+			req.BodyFormat, req.Body = l.format(l.value("a string")), ""
 		default:
 			l.fail(l.at, codeUnknownKeyword, "expects 'comment', 'meth', 'uri', 'uri-lf', 'ver', 'hdr', 'body' or 'body-lf' but got '%s' as argument", word)
 		}
@@ -245,9 +241,29 @@ func (l *checkWords) sendHTTP(rule *CheckRule) {
 	for _, v := range []string{req.Method, req.URI, req.Version} {
 		l.plain(v)
 	}
-	for _, h := range req.Headers {
-		l.plain(h[0])
-		l.plain(h[1])
+}
+
+// requestHeader adds a header, whose value is a log-format string, to a request.
+func (l *checkWords) requestHeader(req *HTTPRequest, name, value string) {
+	l.plain(name)
+	l.plain(value)
+	f := l.format(value)
+	if l.failed {
+		return
+	}
+	same := slices.IndexFunc(req.Headers, func(h HTTPHeader) bool { return strings.EqualFold(h.Name, name) })
+	switch {
+	case strings.EqualFold(name, "host") && same >= 0:
+		l.fail(l.at-1, codeInvalidValue, "'%s' header already defined (previous value is '%s')", name, req.Headers[same].Value)
+	case strings.EqualFold(name, "content-length"), strings.EqualFold(name, "transfer-encoding"):
+	case slices.ContainsFunc(f, func(p CheckPart) bool { return p.Expr != nil }):
+		req.Headers = append(req.Headers, HTTPHeader{Name: name, Value: value, Format: f})
+	default:
+		var text strings.Builder
+		for _, p := range f {
+			text.WriteString(p.Text)
+		}
+		req.Headers = append(req.Headers, HTTPHeader{Name: name, Value: text.String()})
 	}
 }
 
@@ -300,25 +316,25 @@ func (l *checkWords) expect(rule *CheckRule) {
 // matches are the words that name a way of comparing.
 var matches = map[string]CheckMatch{
 	"string": MatchString, "rstring": MatchRegex, "binary": MatchBinary, "rbinary": MatchBinaryRegex,
-	"status": MatchStatus, "rstatus": MatchStatusRegex,
+	"status": MatchStatus, "rstatus": MatchStatusRegex, "string-lf": MatchString, "binary-lf": MatchBinary, "hdr": MatchHeader, "fhdr": MatchHeader,
 }
 
 // pattern reads a word that is compared with the answer, and reports whether it is one.
 func (l *checkWords) pattern(e *CheckExpect, word string) bool {
-	switch word {
-	case "string-lf", "binary-lf", "hdr", "fhdr":
-		l.notYet(l.at, l.s.keyword()+" expect "+word)
-		return true
-	}
 	match, ok := matches[word]
 	switch {
 	case !ok:
 		return false
-	case l.http && (match == MatchBinary || match == MatchBinaryRegex), !l.http && (match == MatchStatus || match == MatchStatusRegex):
+	case l.http && (match == MatchBinary || match == MatchBinaryRegex),
+		!l.http && (match == MatchStatus || match == MatchStatusRegex || match == MatchHeader):
 		l.unknownExpect(word)
 		return true
 	case e.Match != 0:
 		l.fail(l.at, codeNotAllowedHere, "only on pattern expected")
+		return true
+	}
+	if match == MatchHeader {
+		l.header(e, word)
 		return true
 	}
 	at := l.at
@@ -329,6 +345,10 @@ func (l *checkWords) pattern(e *CheckExpect, word string) bool {
 		return true
 	}
 	e.Match, e.Pattern = match, text
+	if strings.HasSuffix(word, "-lf") {
+		e.Format = l.format(text)
+		return true
+	}
 	switch match {
 	case MatchBinary:
 		e.Bytes = l.binary(text, "invalid binary string (%s)")
@@ -336,7 +356,7 @@ func (l *checkWords) pattern(e *CheckExpect, word string) bool {
 		e.Codes = l.statusCodes(text)
 	case MatchRegex, MatchBinaryRegex, MatchStatusRegex:
 		if _, err := regexp.Compile(text); err != nil {
-			l.fail(l.at, codeInvalidValue, "regex '%s' is invalid (%s)", text, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+			l.badRegexp(text, err)
 		}
 	}
 	return true
@@ -375,13 +395,13 @@ func (l *checkWords) expectWord(rule *CheckRule, word string) {
 			l.fail(l.at, codeInvalidValue, "'%s' only supports %s status (got '%s')", word, list, v)
 			return
 		}
-		if strings.EqualFold(v, "L7OKC") { // the server would stop taking new sessions
-			l.notYet(l.at, word+" L7OKC")
-			return
-		}
 		*map[string]*string{"ok-status": &e.OKStatus, "error-status": &e.ErrorStatus, "tout-status": &e.ToutStatus}[word] = strings.ToUpper(v)
-	case "on-success", "on-error", "status-code":
-		l.notYet(l.at, l.s.keyword()+" expect "+word)
+	case "on-success":
+		e.OnSuccess = l.format(l.value("a string"))
+	case "on-error":
+		e.OnError = l.format(l.value("a string"))
+	case "status-code":
+		e.Code = l.expression(l.value("an expression"), "status-code")
 	default:
 		l.unknownExpect(word)
 	}

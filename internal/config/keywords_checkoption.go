@@ -18,6 +18,7 @@ func checkOption(kind CheckKind) func(*parser, *stmt) {
 // setCheck replaces the kind of check; the last option of a section wins.
 func (px *proxyState) setCheck(c Check) {
 	c.TCPRules, c.HTTPRules = px.Check.TCPRules, px.Check.HTTPRules
+	c.HTTP404, c.SendState = px.Check.HTTP404, px.Check.SendState
 	px.Check = c
 }
 
@@ -82,7 +83,7 @@ func parseHTTPCheck(p *parser, s *stmt) {
 		c.Request.Method, c.Request.URI, c.Request.Version = s.arg(2), s.arg(3), s.arg(4)
 	}
 	if host := s.arg(5); host != "" {
-		c.Request.Headers = [][2]string{{"Host", host}}
+		c.Request.Headers = []HTTPHeader{{Name: "Host", Value: host}}
 	}
 	for _, v := range s.texts(2) {
 		if strings.ContainsAny(v, "\r\n\x00") {
@@ -186,7 +187,7 @@ func orderOfHTTPRules(c *Check) (string, *CheckRule) {
 	for i := range c.HTTPRules {
 		r := &c.HTTPRules[i]
 		switch {
-		case r.Action == CheckComment:
+		case r.Action == CheckComment || r.Action == CheckSet:
 			continue
 		case last == 0:
 		case last != CheckConnect && r.Action == CheckSend:
@@ -221,8 +222,10 @@ func portProblem(px *Proxy, s *Server) (text, code string) {
 		return "", ""
 	}
 	rules := px.Check.Rules()
-	first := slices.IndexFunc(rules, func(r CheckRule) bool { return r.Action != CheckComment })
-	portless := func(r CheckRule) bool { return r.Action == CheckConnect && r.Port == 0 && r.Addr.Port == 0 }
+	first := slices.IndexFunc(rules, func(r CheckRule) bool { return r.Action != CheckComment && r.Action != CheckSet })
+	portless := func(r CheckRule) bool {
+		return r.Action == CheckConnect && r.Port == 0 && r.PortExpr == nil && r.Addr.Port == 0
+	}
 	none := fmt.Sprintf("server '%s' has neither service port nor check port", s.Name)
 	const without = "no-check-port"
 	switch {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -203,7 +204,8 @@ func TestCtlOnTerminal(t *testing.T) {
 	p := start(t, "listen l\n bind 127.0.0.1:{port}\n server s 127.0.0.1:1", "port", testutil.FreePort(t))
 	for _, kind := range []string{"screen", "dumb"} {
 		t.Run(kind, func(t *testing.T) {
-			run := terminal(t, tmux, testutil.TempDir(t), "env", "TERM="+kind, program.path, "ctl", "-s", p.stats)
+			dir := testutil.TempDir(t)
+			run := terminal(t, tmux, dir, "env", "TERM="+kind, "XDG_STATE_HOME="+dir, program.path, "ctl", "-s", p.stats)
 			shows := func(pattern string) {
 				t.Helper()
 				testutil.Eventually(t, pattern, func() bool { return regexp.MustCompile(pattern).MatchString(run("capture-pane", "-p")) })
@@ -220,6 +222,14 @@ func TestCtlOnTerminal(t *testing.T) {
 			shows(`(?m)^penstock> show cli level\s*\nadmin\n`)
 			run("send-keys", "Up", "Up", "Up", "Enter")
 			shows(`(?s)penstock> show version.*penstock> show version`)
+			run("send-keys", "disable server ", "Tab", "Enter")
+			shows(`(?m)^penstock> disable server l/s\s*\npenstock>`)
+			path := filepath.Join(dir, "penstock", "history")
+			kept, err := os.ReadFile(path)
+			info, statErr := os.Stat(path)
+			if err != nil || statErr != nil || info.Mode() != 0o600 || !strings.HasPrefix(string(kept), "show version\n") || !strings.HasSuffix(string(kept), "disable server l/s \n") {
+				t.Errorf("history %q, %v, %v", kept, err, info)
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"os"
 	"slices"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/check"
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/session"
+	"github.com/penstock/penstock/netio"
 )
 
 // buildChecks makes the checker of all servers that are to be checked. It reports every mistake, and whether there
@@ -27,7 +29,7 @@ func (e *Engine) buildChecks() bool {
 			continue
 		}
 		backends[i] = &check.Backend{
-			Name: c.Name, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
+			Name: c.Name, ID: c.ID, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
 			CheckTimeout: c.Timeouts.Check, ConnectTimeout: c.Timeouts.Connect, LogChecks: c.LogHealthChecks,
 		}
 		for n, s := range c.Servers {
@@ -39,12 +41,15 @@ func (e *Engine) buildChecks() bool {
 			}
 			target, good := e.checkTarget(i, n)
 			ok = ok && good
-			servers = append(servers, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
+			servers = append(servers, check.Server{
+				Backend: backends[i], Index: n, Config: s, Target: target,
+				Address: func() netio.Sockaddr { return e.proxies[i].Server(n).Destination().Addr },
+			})
 		}
 	}
 	g := &e.cfg.Global
 	e.checker = check.New(check.Options{
-		Servers: servers, Trackers: e.trackers(backends), Others: others, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Servers: servers, Trackers: e.trackers(backends), Others: others, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize, Node: NodeName(g),
 		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
 		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
@@ -57,6 +62,18 @@ func (e *Engine) buildChecks() bool {
 		}
 	}
 	return ok
+}
+
+// NodeName is what this process calls its host: the node of the configuration, or the name of the host.
+func NodeName(g *config.Global) string {
+	if g.Node != "" {
+		return g.Node
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // trackers lists the servers that track others, those that are tracked first.

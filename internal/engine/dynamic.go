@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/session"
 	"github.com/penstock/penstock/internal/worker"
+	"github.com/penstock/penstock/netio"
 )
 
 // Servers that come and go at run time. Why nobody is hurt by that, backend/place.go tells. Here the parts are put
@@ -100,6 +101,7 @@ func (e *Engine) AddServer(proxy int, s *config.Server) error {
 	}
 	e.mu.Unlock()
 	arrival.Index = int(place)
+	arrival.Address = func() netio.Sockaddr { return server.Destination().Addr }
 	arrival.Target = newCheckTarget(server)
 	arrival.Target.Addr = checkAddr(server, s, at)
 

@@ -50,6 +50,7 @@ type Engine struct {
 	outlets *logging.Outlets
 	checker *check.Checker   // of all servers, checked or not
 	checked []*check.Backend // by place; nil: the proxy has no servers
+	usage   usage
 
 	steering steering
 
@@ -222,6 +223,7 @@ func (e *Engine) Start() {
 	debug.SetGCPercent(400)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.usage.measure(time.Now(), e.Loads()) // the first one to ask is told what was since the start
 	e.running = true
 	e.startChecks() // first: no session shall go to a server that begins as down
 	for _, w := range e.workers {

@@ -328,18 +328,18 @@ func (f *filler) checked(r *stats.Row, i int, state *check.State) {
 	if !f.p.Backend.Server(i).Enabled() {
 		return // no check is made
 	}
-	status := state.Status.String()
 	if state.Running {
-		status = "* " + status
+		r.SetText(stats.CheckStatus, "* "+state.Status.String())
+	} else {
+		r.SetText(stats.CheckStatus, state.Status.String())
+		r.SetText(stats.LastChk, state.Info)
 	}
-	r.SetText(stats.CheckStatus, status)
 	if state.Status.HasCode() {
 		r.Set(stats.CheckCode, int64(state.Code))
 	}
 	if state.Status >= check.Checked {
 		r.Set(stats.CheckDuration, state.Duration)
 	}
-	r.SetText(stats.LastChk, state.Info)
 	r.SetText(stats.CheckDesc, state.Status.Text())
 	r.Set(stats.CheckRise, int64(state.Health.Rise))
 	r.Set(stats.CheckFall, int64(state.Health.Fall))

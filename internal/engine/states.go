@@ -73,6 +73,7 @@ func (e *Engine) state(proxy, server int) statefile.Server {
 		}
 		if k.Running {
 			r.CheckState |= checkRunning
+			r.CheckResult = 0 // of the check under way
 		}
 		if !o.Enabled() {
 			r.CheckState |= checkPaused

@@ -1,5 +1,6 @@
 // Package web serves the statistics page and the metrics of sections in HTTP mode. It runs on goroutines of its own,
-// a bounded number of connections at a time; no worker knows of it, and it changes nothing.
+// a bounded number of connections at a time; no worker knows of it. What the page changes, it changes by commands of the
+// Runtime API.
 package web
 
 import (
@@ -24,6 +25,11 @@ import (
 type Source struct {
 	Info   func() stats.Info
 	Engine func() *engine.Engine // it may be built after the server, before Serve
+	// Run obeys a command of the Runtime API, with all rights, and returns what it answers: "" when it was done.
+	Run       func(words ...string) string
+	Handovers func() stats.Handovers
+	// Event tells the log of the process who changed something, or tried to.
+	Event func(format string, args ...any)
 }
 
 // Server listens for the sections in HTTP mode.
@@ -72,7 +78,7 @@ func Open(cfg *config.Config, source Source, makeRoom func() bool) (*Server, err
 						V4V6: b.V4V6, V6Only: b.V6Only, Mode: b.Mode, UID: b.UID, GID: b.GID,
 					},
 					server: &http.Server{
-						Handler:        newSite(p, &cfg.Global, source),
+						Handler:        newSite(p, &cfg.Global, source, slots),
 						MaxHeaderBytes: headerLimit, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 						ErrorLog: log.New(io.Discard, "", 0), // what clients do wrong is told to them
 					},

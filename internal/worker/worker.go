@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock/penstock/ebpf/steer"
 	"github.com/penstock/penstock/internal/backend"
@@ -55,7 +56,8 @@ type Worker struct {
 		sync.Mutex
 		list []func()
 	}
-	done chan struct{}
+	done   chan struct{}
+	thread atomic.Int64 // 0: not started
 }
 
 // Grant is a server's slot handed to a session that waited for it.
@@ -165,6 +167,7 @@ func (w *Worker) Start() error {
 		if len(w.cpus) > 0 {
 			err = netio.PinThread(w.cpus)
 		}
+		w.thread.Store(int64(netio.Thread()))
 		pinned <- err
 		w.loop()
 		w.close()
@@ -172,6 +175,14 @@ func (w *Worker) Start() error {
 		// The thread ends with the goroutine: it is pinned, and of no use to others.
 	}()
 	return <-pinned
+}
+
+// Busy is the CPU time that the worker's thread has used, 0 before it runs and when it has ended. Any goroutine may ask.
+func (w *Worker) Busy() time.Duration {
+	if thread := w.thread.Load(); thread != 0 {
+		return netio.ThreadTime(int(thread))
+	}
+	return 0
 }
 
 // Done is closed when the loop has ended and everything the worker owned is closed.
