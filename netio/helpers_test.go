@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen; it is no measure of speed.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	// The runtime opens its own epoll instance and eventfd with the first pipe; the leak checks must

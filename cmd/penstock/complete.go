@@ -24,8 +24,8 @@ func newCompleter(help string, names func() []top.Row) *completer {
 	c := &completer{names: names}
 	for line := range strings.Lines(help) {
 		usage, _, ok := strings.Cut(line, ": ")
-		if ok && strings.HasPrefix(line, "  ") {
-			c.usages = append(c.usages, places(usage))
+		if row := places(usage); ok && strings.HasPrefix(line, "  ") && len(row) > 0 {
+			c.usages = append(c.usages, row)
 		}
 	}
 	return c

@@ -114,6 +114,9 @@ func (k *ctl) once(line string) error {
 	if _, err = io.WriteString(conn, text); err != nil {
 		return fmt.Errorf("send command: %w", err)
 	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // a master takes lines until then
+	}
 	answer, err := io.ReadAll(conn)
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
@@ -139,7 +142,11 @@ func (k *ctl) show(answer string) {
 	var good strings.Builder
 	unknown := false // the lines that follow say what there is instead
 	for line := range strings.Lines(answer) {
-		unknown = strings.HasPrefix(line, "Unknown command") || unknown && strings.HasPrefix(line, "  ")
+		if said := strings.TrimPrefix(line, "[6]: "); strings.HasPrefix(said, "Unknown command") {
+			line, unknown = said, true
+		} else {
+			unknown = unknown && strings.HasPrefix(line, "  ")
+		}
 		switch {
 		case strings.HasPrefix(line, "[3]: "), unknown:
 			k.refused = true

@@ -186,7 +186,7 @@ func TestHistory(t *testing.T) {
 }
 
 func FuzzAnswerJSON(f *testing.F) {
-	for _, seed := range []string{"", "a: b\n", "# a,b,\n\"x,1\n", "1\n# a b\nc", "0x1: a=b c[d]\n0x2", "[1]", "[", ": x\n"} {
+	for _, seed := range []string{"", "a: b\n", "# a,b,\n\"x,1\n", "1\n# a b\nc", "0x1: a=b c[d]\n0x2", "[1]", "[", ": x\n", "  : ", "  set server <bk>/<srv> [a|b]* : x\nset server "} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -22,6 +22,8 @@ func Commands(e func() *engine.Engine) []runtimeapi.Command {
 		statCommands(e),
 		serverCommands(e),
 		dynamicCommands(e),
+		absentCommands(e),
+		developerCommands(e),
 		limitCommands(e),
 		frontendCommands(e),
 	)
@@ -55,10 +57,12 @@ func findTarget(e *engine.Engine, r *runtimeapi.Request) (t target, ok bool) {
 
 // findAnyTarget is findTarget, for servers of disabled proxies too.
 func findAnyTarget(e *engine.Engine, r *runtimeapi.Request, disabled bool) (t target, ok bool) {
-	of, name, both := "", "", false
-	if len(r.Args) > 0 {
-		of, name, both = strings.Cut(r.Args[0], "/")
-	}
+	return findTargetNamed(e, r, arg(r, 0), disabled)
+}
+
+// findTargetNamed is findAnyTarget for a name that stands elsewhere.
+func findTargetNamed(e *engine.Engine, r *runtimeapi.Request, ref string, disabled bool) (t target, ok bool) {
+	of, name, both := strings.Cut(ref, "/")
 	if !both || of == "" || name == "" {
 		r.Fail("Require 'backend/server'.")
 		return t, false

@@ -163,3 +163,38 @@ listen l
 		t.Errorf("the heap grew from %d to %d bytes", before, after)
 	}
 }
+
+// The counters of one server are cleared, and those of others are not.
+func TestClearServer(t *testing.T) {
+	server := testutil.Serve(t, testutil.Echo)
+	at, other := testutil.Loopback(testutil.FreePort(t)), testutil.Loopback(testutil.FreePort(t))
+	r := mustStage(t, fmt.Sprintf(traffic, at, server.Addr, server.Addr, other))
+	r.want("enable server l/s2", "")
+	for range 4 {
+		mustEcho(t, at)
+	}
+	column := func(server string, n int) string {
+		t.Helper()
+		for line := range strings.Lines(r.ask("admin", "show stat")) {
+			if f := strings.Split(line, ","); len(f) > n && f[0] == "l" && f[1] == server {
+				return f[n]
+			}
+		}
+		t.Fatalf("no line of %s", server)
+		return ""
+	}
+	const smax, stot = 5, 7
+	check := func(want ...string) {
+		t.Helper()
+		for i, name := range []string{"s1", "s2"} {
+			if got := column(name, smax) + " " + column(name, stot); got != want[i] {
+				t.Errorf("%s: %s, want %s", name, got, want[i])
+			}
+		}
+	}
+	check("2 2", "2 2")
+	r.want("clear counters server l/s1", "")
+	check("0 2", "2 2")
+	r.want("clear counters all server l/s2", "")
+	check("0 2", "0 0")
+}

@@ -212,11 +212,11 @@ func setAddr(t target, r *runtimeapi.Request) {
 		changes = append(changes, fmt.Sprintf("port changed from '%s' to '%s'", from, now))
 	}
 	if len(changes) == 0 {
-		r.Reply("nothing changed")
+		r.Message(runtimeapi.SeverityWarning, "nothing changed")
 		return
 	}
 	t.SetDestination(t.proxy, t.server, to)
-	r.Reply("%s%s", strings.Join(changes, ", "), by)
+	r.Message(runtimeapi.SeverityWarning, "%s%s", strings.Join(changes, ", "), by)
 }
 
 // portText is a port, or what is added to the client's.

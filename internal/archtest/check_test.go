@@ -53,6 +53,7 @@ var restricted = []struct {
 	{"github.com/alicebob/miniredis", []string{"cmd/penstock-demo"}, false},
 	{"github.com/gomodule/redigo", []string{"cmd/penstock-demo"}, false},
 	{"github.com/go-sql-driver/mysql", nil, false},
+	{"github.com/prometheus", nil, false},
 	{"go.uber.org/goleak", []string{"internal/testutil"}, false},
 }
 

@@ -66,9 +66,24 @@ func (b *Backend) ClearCounters() {
 	b.ClearMaxima()
 	b.history.downs.Store(0)
 	for i := range b.NumServers() {
-		s := b.Server(i)
-		s.connErrors.Store(0)
-		s.retries.Store(0)
-		s.redispatches.Store(0)
+		b.Server(i).clear()
 	}
+}
+
+// ClearServer is ClearMaxima or, with all, ClearCounters for one server.
+func (b *Backend) ClearServer(i int, all bool) {
+	s := b.Server(i)
+	s.mostServed.Store(0)
+	b.queue.mu.Lock()
+	b.queue.lines[i+1].longest = 0
+	b.queue.mu.Unlock()
+	if all {
+		s.clear()
+	}
+}
+
+func (s *Server) clear() {
+	s.connErrors.Store(0)
+	s.retries.Store(0)
+	s.redispatches.Store(0)
 }

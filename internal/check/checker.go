@@ -35,6 +35,7 @@ type Server struct {
 	Index   int // in the backend
 	Config  *config.Server
 	Target  Target
+	TLS     *TLS                  // nil: no check of it speaks TLS
 	Address func() netio.Sockaddr // where sessions connect to, at this moment
 }
 
@@ -110,6 +111,8 @@ type Check struct {
 	onError   string // fastinter, fail-check, sudden-death or mark-down
 	intervals Intervals
 	target    Target
+	checking  *config.ServerCheck
+	tls       *TLS
 	address   func() netio.Sockaddr // of the server itself
 
 	run     run
@@ -226,6 +229,8 @@ func newCheck(s *Server) *Check {
 		onError:   cmp.Or(s.Config.OnError, "fail-check"),
 		intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
 		target:    s.Target,
+		checking:  cfg,
+		tls:       s.TLS,
 		address:   s.Address,
 		run:       run{fd: -1},
 	}

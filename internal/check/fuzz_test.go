@@ -60,6 +60,11 @@ func FuzzLDAP(f *testing.F) {
 
 func FuzzSSL(f *testing.F) { fuzzJudge(f, judgeSSL, "\x15\x03\x00\x00\x02\x02\x28") }
 
+func FuzzSPOP(f *testing.F) {
+	fuzzJudge(f, judgeSPOP, spopFrame(101, 1, spopVersion+spopSize), spopFrame(102, 1, "\x0bstatus-code\x03\xf0\x70"), spopFrame(101, 1, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+		spopFrame(101, 1, "\x01a\x06\x00\x00\x00\x00\x01b\x07"))
+}
+
 func FuzzSMTP(f *testing.F) {
 	fuzzJudge(f, func(in []byte, last bool) verdict { return judgeSMTP(smtpHello, in, last) }, "250-a\r\n250 b\r\n", "554 x\r\n", "25")
 }

@@ -54,18 +54,7 @@ func TestOutcomesEqualHAProxy(t *testing.T) {
 		fmt.Fprintf(&text, "backend b%d\n %s\n server s %s check inter 1h\n", i, c.lines, server.Addr)
 		ours[i] = mustRig(t, fmt.Sprintf("option log-health-checks\n timeout check 3s\n %s\n server s %s check inter 1h", c.lines, server.Addr))
 	}
-	path := testutil.WriteFile(t, t.TempDir(), "haproxy.cfg", text.String())
-	p := testutil.Start(t, exec.Command(haproxy, "-db", "-f", path))
-	theirs := map[string]string{}
-	testutil.Eventually(t, "haproxy has checked all", func() bool {
-		for _, m := range healthReport.FindAllStringSubmatch(p.Stderr.String(), -1) {
-			theirs[m[1]] = m[2] + ", " + m[3]
-		}
-		if p.Exited() {
-			t.Fatalf("haproxy: %s", p.Stderr)
-		}
-		return len(theirs) == len(cases)
-	})
+	theirs := mustHAProxyReports(t, haproxy, text.String(), len(cases))
 	for i, c := range cases {
 		ours[i].outcome(t, 0)
 		testutil.Eventually(t, "it is said", func() bool { return ours[i].said() != "" })
@@ -74,7 +63,7 @@ func TestOutcomesEqualHAProxy(t *testing.T) {
 			t.Errorf("%s: %s", c.name, ours[i].said())
 			continue
 		}
-		got, want := systemError.ReplaceAllString(m[2]+", "+m[3], `"$1`), theirs[strconv.Itoa(i)]
+		got, want := systemError.ReplaceAllString(m[2]+", "+m[3], `"$1`), theirs[i]
 		why, differs := differences[c.name]
 		switch {
 		case got != want && !differs:
@@ -83,4 +72,24 @@ func TestOutcomesEqualHAProxy(t *testing.T) {
 			t.Errorf("%s: no difference any more (%s)", c.name, why)
 		}
 	}
+}
+
+// mustHAProxyReports runs HAProxy until it has checked the servers of n backends, b0 and on, and returns what it says
+// of each.
+func mustHAProxyReports(tb testing.TB, haproxy, cfg string, n int) map[int]string {
+	tb.Helper()
+	path := testutil.WriteFile(tb, tb.TempDir(), "haproxy.cfg", cfg)
+	p := testutil.Start(tb, exec.Command(haproxy, "-db", "-f", path))
+	reports := map[int]string{}
+	testutil.Eventually(tb, "haproxy has checked all", func() bool {
+		for _, m := range healthReport.FindAllStringSubmatch(p.Stderr.String(), -1) {
+			i, _ := strconv.Atoi(m[1])
+			reports[i] = m[2] + ", " + m[3]
+		}
+		if p.Exited() {
+			tb.Fatalf("haproxy: %s", p.Stderr)
+		}
+		return len(reports) == n
+	})
+	return reports
 }

@@ -28,9 +28,14 @@ type step struct {
 	comment string
 
 	// connect
-	to     netip.Addr // not valid: that of the check
-	port   uint16     // 0: that of the check
-	linger bool       // close with FIN
+	to        netip.Addr // not valid: that of the check
+	port      uint16     // 0: that of the check
+	linger    bool       // close with FIN
+	usual     bool       // PROXY protocol and TLS as the server has them for checks
+	sendProxy bool
+	tls       bool
+	sni       string
+	alpn      []string
 
 	portExpr *config.CheckExpr // instead of port; nil: none
 
@@ -122,12 +127,15 @@ func NewProgram(c *config.Check) (*Program, error) {
 		p.custom(judgeSSL)
 		e := p.steps[len(p.steps)-1].expect
 		e.ok, e.failed, e.late = L6OK, L6Rsp, L6Tout
+	case config.CheckSPOP:
+		p.send(spopHello())
+		p.custom(judgeSPOP)
 	default:
 		return nil, fmt.Errorf("check: kind %d is not known", c.Kind)
 	}
 	first := slices.IndexFunc(p.steps, func(s step) bool { return s.action != config.CheckSet })
 	if first < 0 || p.steps[first].action != config.CheckConnect {
-		p.steps = append([]step{{action: config.CheckConnect}}, p.steps...)
+		p.steps = append([]step{{action: config.CheckConnect, usual: true}}, p.steps...)
 	}
 	p.findHeads()
 	return p, nil
@@ -136,7 +144,7 @@ func NewProgram(c *config.Check) (*Program, error) {
 // lingering begins the program with a connection that is closed with FIN: the server shall not take the end for
 // an accident.
 func (p *Program) lingering() {
-	p.steps = append(p.steps, step{action: config.CheckConnect, number: 1, linger: true})
+	p.steps = append(p.steps, step{action: config.CheckConnect, number: 1, usual: true, linger: true})
 }
 
 func (p *Program) send(data []byte) {
@@ -187,6 +195,7 @@ func (p *Program) rules(rules []config.CheckRule) error {
 		switch r.Action {
 		case config.CheckConnect:
 			comment = ""
+			s.usual, s.sendProxy, s.tls, s.sni, s.alpn = r.Default, r.SendProxy, r.TLS, r.SNI, r.ALPN
 			s.to, s.port, s.portExpr, s.linger = r.Addr.IP, uint16(r.Port), r.PortExpr, r.Linger
 			if s.port == 0 {
 				s.port = uint16(r.Addr.Port)
@@ -298,8 +307,8 @@ func (p *Program) where(i int) string {
 }
 
 // success is the outcome of a program that came to its end; info is what its last answer gave.
-// status is what the last answer means, or Unknown.
-func (p *Program) success(info string, status Status) (Status, string) {
+// status is what the last answer means, or Unknown; secure says that the connection is in TLS.
+func (p *Program) success(info string, status Status, secure bool) (Status, string) {
 	last := &p.steps[len(p.steps)-1]
 	for n := len(p.steps) - 1; last.action == config.CheckSet; n-- {
 		last = &p.steps[n]
@@ -309,6 +318,9 @@ func (p *Program) success(info string, status Status) (Status, string) {
 	}
 	switch last.action {
 	case config.CheckConnect:
+		if secure {
+			return L6OK, info
+		}
 		return L4OK, info
 	case config.CheckExpects:
 		return cmp.Or(status, last.expect.ok), info

@@ -78,8 +78,14 @@ func mustRig(tb testing.TB, lines string) *rig {
 	for i, s := range p.Servers {
 		if s.Check.Enabled {
 			target := mustTarget(tb, s)
+			var tls *TLS
+			if p.Check.NeedsTLS(&s.Check) {
+				if tls, err = NewTLS(&s.Check); err != nil {
+					tb.Fatal(err)
+				}
+			}
 			o.Servers = append(o.Servers, Server{
-				Backend: r.backend, Index: i, Config: s, Target: target, Address: func() netio.Sockaddr { return target.Addr },
+				Backend: r.backend, Index: i, Config: s, Target: target, TLS: tls, Address: func() netio.Sockaddr { return target.Addr },
 			})
 		}
 	}

@@ -184,11 +184,11 @@ func TestRoleIsRefused(t *testing.T) {
 	answer.Store("-WRONGPASS no\r\n")
 	server := testutil.Serve(t, func(c *testutil.Conn) {
 		if _, err := c.Read(make([]byte, 512)); err == nil {
-			c.Send(answer.Load().(string))
+			io.WriteString(c.Conn, answer.Load().(string))
 		}
 		io.Copy(io.Discard, c)
 	})
-	r := mustRig(t, "option redis-check role master"+withSecret(t, testSecret)+"\n server s "+server.Addr+" check inter 10ms")
+	r := mustRig(t, "option redis-check role master"+withSecret(t, testSecret)+"\n timeout check 20s\n server s "+server.Addr+" check inter 10ms")
 	const failed = `W Health check for server be/s failed, reason: Layer7 wrong status, code: 0, info: "`
 	r.waitSaid(t, failed+`WRONGPASS no", check duration: 0ms, status: 0/2 DOWN.`)
 	for _, lag := range []string{"1", "2", "3"} {

@@ -1,22 +1,26 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/proxyproto"
 	"github.com/penstock/penstock/netio"
 	"github.com/penstock/penstock/sched"
 )
 
 // run is one check under way: a program, the step where it stands, and at most one socket.
 //
-//	          established           sent               passed
-//	connect ─────────────> send ─────────> expect ──────────────> … end of the program: success
-//	   │                     │               │  ^
-//	   │                     │               └──┘ more
-//	   v                     v               v
+//	          established       open           sent               passed
+//	connect ─────────────> open ─────> send ─────────> expect ──────────────> … end of the program: success
+//	   │                     │           │               │  ^
+//	   │                     │           │               └──┘ more
+//	   v                     v           v               v
 //	 failure: refused, reset, too late, wrong answer
+//
+// To open a connection takes a header of the PROXY protocol, a handshake in TLS, both or nothing.
 //
 // The socket is registered with epoll once for all events, edge-triggered, so every step goes on until the kernel
 // says EAGAIN.
@@ -26,6 +30,9 @@ type run struct {
 	began     int64
 	deadline  sched.Tick
 	connected bool
+	opening   bool    // the header and the handshake are under way
+	tls       *secure // nil: plain
+	to        netio.Sockaddr
 	mustRead  bool // the step wants bytes that were not looked for yet
 	eof       bool
 	linger    bool
@@ -76,22 +83,84 @@ func (c *Checker) event(k *Check, events uint32) {
 	}
 }
 
-// established moves behind the connect step.
+// established begins to open a connection that the kernel has made.
 func (c *Checker) established(k *Check) {
-	r := &k.run
-	r.connected, r.mustRead = true, true
+	r, s := &k.run, &k.program().steps[k.run.at]
+	r.connected, r.opening = true, true
+	if s.sendProxy || s.usual && k.checking.SendProxy {
+		var from netio.Sockaddr
+		netio.LocalAddr(r.fd, &from)
+		src, dst := from.Addr(), r.to.Addr()
+		r.out = proxyproto.AppendV1(nil, src.AddrPort(), dst.AddrPort())
+	}
+	if s.tls || s.usual && k.checking.TLS {
+		sni, alpn := s.sni, s.alpn
+		if s.usual {
+			sni = cmp.Or(sni, k.checking.SNI)
+			if alpn == nil {
+				alpn = k.checking.ALPN
+			}
+		}
+		r.tls = newSecure(r.fd, k.tls.config(sni, alpn))
+	}
+}
+
+// open goes on with what comes before a connection can be used, and moves behind the connect step. More says that it has
+// to wait.
+func (c *Checker) open(k *Check) (result, outcome) {
+	r, p := &k.run, k.program()
+	for len(r.out) > 0 {
+		n, e := netio.Send(r.fd, r.out)
+		if e == netio.EAGAIN {
+			return result{}, more
+		}
+		if e != 0 {
+			return c.broken(k, e, L6Rsp), failed
+		}
+		r.out = r.out[n:]
+	}
+	if r.tls != nil {
+		over, err := r.tls.handshake()
+		if err != nil {
+			return result{status: L6Rsp, info: handshakeText(err) + p.where(r.at)}, failed
+		}
+		if !over {
+			return result{}, more
+		}
+	}
+	r.opening, r.mustRead = false, true
 	r.at++
 	if d := k.backend.CheckTimeout; d > 0 {
 		r.deadline = c.clock.Now().Add(d)
 		c.schedule(k, r.deadline)
 	}
+	return result{}, passed
+}
+
+// send gives the kernel what it takes.
+func (r *run) send(b []byte) (int, netio.Errno) {
+	if r.tls != nil {
+		return r.tls.send(b)
+	}
+	return netio.Send(r.fd, b)
+}
+
+// recv reads what is there.
+func (r *run) recv(b []byte) (int, netio.Errno) {
+	if r.tls != nil {
+		return r.tls.recv(b)
+	}
+	return netio.Recv(r.fd, b)
 }
 
 // expired ends a check that took too long.
 func (c *Checker) expired(k *Check) {
 	r := &k.run
 	status := L4Tout
-	if r.connected {
+	switch {
+	case r.opening:
+		status = L6Tout
+	case r.connected:
 		status = L7Tout
 		if s := &k.program().steps[r.at]; s.action == config.CheckExpects {
 			status = s.expect.late
@@ -107,11 +176,16 @@ func (c *Checker) advance(k *Check) (result, bool) {
 		s := &p.steps[r.at]
 		switch s.action {
 		case config.CheckConnect:
-			if why := c.connect(k, s); why.status != Unknown {
-				return result{status: why.status, info: why.text + p.where(r.at)}, true
+			if !r.opening {
+				if why := c.connect(k, s); why.status != Unknown {
+					return result{status: why.status, info: why.text + p.where(r.at)}, true
+				}
 			}
 			if !r.connected {
 				return result{}, false
+			}
+			if res, state := c.open(k); state != passed {
+				return res, state == failed
 			}
 		case config.CheckSend:
 			if r.own {
@@ -126,7 +200,7 @@ func (c *Checker) advance(k *Check) (result, bool) {
 				r.in = r.in[:0]
 			}
 			for len(r.out) > 0 {
-				n, e := netio.Send(r.fd, r.out)
+				n, e := r.send(r.out)
 				if e == netio.EAGAIN {
 					return result{}, false
 				}
@@ -148,7 +222,7 @@ func (c *Checker) advance(k *Check) (result, bool) {
 			r.at++
 		}
 	}
-	status, info := p.success(r.info, r.status)
+	status, info := p.success(r.info, r.status, r.tls != nil)
 	return result{status: status, code: r.code, info: info}, true
 }
 
@@ -156,7 +230,7 @@ func (c *Checker) advance(k *Check) (result, bool) {
 func (c *Checker) connect(k *Check, s *step) refusal {
 	r := &k.run
 	c.hangUp(k)
-	r.connected, r.eof, r.linger, r.in = false, false, s.linger, r.in[:0]
+	r.connected, r.opening, r.eof, r.linger, r.in, r.out = false, false, false, s.linger, r.in[:0], nil
 	now := c.clock.Now()
 	r.deadline = now.Add(k.intervals.Inter)
 	if b := k.backend; b.CheckTimeout > 0 && b.ConnectTimeout > 0 {
@@ -171,7 +245,7 @@ func (c *Checker) connect(k *Check, s *step) refusal {
 	if fd < 0 {
 		return why
 	}
-	r.fd = fd
+	r.fd, r.to = fd, to
 	k.gen++
 	if e := c.epoll.Add(fd, netio.Readable|netio.Writable|netio.PeerClosed|netio.Edge, k.word()); e != 0 {
 		return refused(SockErr, "General socket error", e)
@@ -202,7 +276,7 @@ func (c *Checker) expect(k *Check, s *step) (result, outcome) {
 		full := len(r.in) == cap(r.in)
 		v := c.examine(k, s, r.in, r.eof || full)
 		if v.outcome != more && len(v.answer) > 0 {
-			netio.Send(r.fd, v.answer) // a farewell
+			r.send(v.answer) // a farewell
 		}
 		switch v.outcome {
 		case passed:
@@ -218,7 +292,7 @@ func (c *Checker) expect(k *Check, s *step) (result, outcome) {
 			r.in = append(r.in[:0], r.in[v.drop:]...)
 			if len(v.answer) > 0 {
 				// A few bytes into a buffer that holds nothing: what does not fit is a broken connection.
-				if n, e := netio.Send(r.fd, v.answer); e != 0 || n != len(v.answer) {
+				if n, e := r.send(v.answer); e != 0 || n != len(v.answer) {
 					return c.broken(k, e, SockErr), failed
 				}
 			}
@@ -247,7 +321,7 @@ func (c *Checker) receive(k *Check, s *step) (result, bool) {
 	}
 	var broken netio.Errno
 	for !r.eof && len(r.in) < cap(r.in) {
-		n, e := netio.Recv(r.fd, r.in[len(r.in):cap(r.in)])
+		n, e := r.recv(r.in[len(r.in):cap(r.in)])
 		if e == netio.EAGAIN {
 			break
 		}
@@ -290,6 +364,13 @@ func (c *Checker) hangUp(k *Check) {
 	r := &k.run
 	if r.fd < 0 {
 		return
+	}
+	if t := r.tls; t != nil {
+		t.close()
+		if !r.opening && r.linger {
+			t.farewell()
+		}
+		r.tls = nil
 	}
 	if r.connected && r.linger {
 		c.drain(r.fd)

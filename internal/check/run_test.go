@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -73,6 +74,17 @@ type outcomeCase struct {
 	lines  string
 	server func(*testutil.Conn)
 	want   string
+}
+
+// What an agent that takes part in SPOP says of itself.
+const (
+	spopVersion = "\x07version\x08\x032.0"
+	spopSize    = "\x0emax-frame-size\x03\xf0\xf1\x03"
+)
+
+func spopFrame(kind, flags byte, list string) string {
+	frame := string([]byte{kind, 0, 0, 0, flags, 0, 0}) + list
+	return string(binary.BigEndian.AppendUint32(nil, uint32(len(frame)))) + frame
 }
 
 func outcomeCases(s script) []outcomeCase {
@@ -174,6 +186,23 @@ func outcomeCases(s script) []outcomeCase {
 		{"ssl", "option ssl-hello-chk", holds("", "\x15\x03\x00\x00\x02\x02\x28"), "L6OK"},
 		{"ssl, not", "option ssl-hello-chk", holds("", "HTTP/1.1 400 Bad\r\n"), "L6RSP"},
 		{"ssl, late", "option ssl-hello-chk\n timeout check 50ms", holds(), "L6TOUT"},
+
+		{"spop", "option spop-check", holds("\x00\x00\x00\x4e\x01\x00\x00\x00\x01\x00\x00\x12supported-versions\x08\x032.0\x0emax-frame-size\x03\xfc\xf0\x06"+
+			"\x0ccapabilities\x08\x00\x0bhealthcheck\x11", spopFrame(101, 1, spopVersion+spopSize+"\x0ccapabilities\x08\x0apipelining\x03foo\x08\x03bar")), "L7OK/0 SPOA server is ok"},
+		{"spop, no capabilities", "option spop-check", holds("", spopFrame(101, 1, spopVersion+spopSize)), "L7OK/0 SPOA server is ok"},
+		{"spop, another version", "option spop-check", holds("", spopFrame(101, 1, "\x07version\x08\x031.0"+spopSize)), "L7RSP unsupported version"},
+		{"spop, no version", "option spop-check", holds("", spopFrame(101, 1, spopSize)), "L7RSP version value not found"},
+		{"spop, no size", "option spop-check", holds("", spopFrame(101, 1, spopVersion)), "L7RSP max-frame-size value not found"},
+		{"spop, small frames", "option spop-check", holds("", spopFrame(101, 1, spopVersion+"\x0emax-frame-size\x03\x05")), "L7RSP max-frame-size too big or too small"},
+		{"spop, the size is a text", "option spop-check", holds("", spopFrame(101, 1, spopVersion+"\x0emax-frame-size\x08\x01x")), "L7RSP invalid frame received"},
+		{"spop, another frame", "option spop-check", holds("", spopFrame(103, 1, spopVersion+spopSize)), "L7RSP invalid frame received"},
+		{"spop, fragments", "option spop-check", holds("", spopFrame(101, 0, spopVersion+spopSize)), "L7RSP fragmentation not supported"},
+		{"spop, it leaves", "option spop-check", holds("", spopFrame(102, 1, "\x0bstatus-code\x03\x03\x07message\x08\x01x")), "L7RSP frame is too big"},
+		{"spop, it leaves without a word", "option spop-check", holds("", spopFrame(102, 1, "")), "L7RSP normal"},
+		{"spop, it leaves for reasons of its own", "option spop-check", holds("", spopFrame(102, 1, "\x0bstatus-code\x03\xf0\x70")), "L7RSP an unknown error occurred"},
+		{"spop, not", "option spop-check", replies("", "HTTP/1.0 400 no\r\n\r\n"), "L7RSP invalid frame received"},
+		{"spop, half", "option spop-check", replies("", spopFrame(101, 1, spopVersion+spopSize)[:10]), "L7RSP invalid frame received"},
+		{"spop, nothing", "option spop-check", replies(""), "L7RSP TCPCHK got an empty response at step 2"},
 
 		{"http", "option httpchk", holds("OPTIONS / HTTP/1.0\r\nConnection: close\r\n\r\n", ok+"\r\n"), "L7OK/200"},
 		{

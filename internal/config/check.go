@@ -17,6 +17,14 @@ type ServerCheck struct {
 	Addr      Address       // Kind 0: the server's
 	InitState string        // fully-up, up, down, fully-down; empty: up
 
+	SendProxy  bool     // begin with a header of the PROXY protocol
+	TLS        bool     // check-ssl
+	SNI        string   // the name that the server is asked for; empty: none
+	ALPN       []string // application protocols; empty: none
+	Verify     string   // none or required; complete only where a check speaks TLS
+	VerifyHost string   // the name in the certificate; empty: any. SNI comes first
+	CAFile     string   // a file, or @system-ca
+
 	Observe    bool // failed connections of sessions count too
 	ErrorLimit int  // so many in a row, default 10
 }
@@ -52,6 +60,23 @@ func (c *Check) Rules() []CheckRule {
 	return nil
 }
 
+// NeedsTLS reports whether the check of a server, whose line says s, speaks TLS.
+func (c *Check) NeedsTLS(s *ServerCheck) bool {
+	usual, own := true, false
+	for _, r := range c.Rules() {
+		if r.Action == CheckConnect {
+			usual = r.Default
+			break
+		}
+	}
+	for _, r := range c.Rules() {
+		if r.Action == CheckConnect {
+			usual, own = usual || r.Default, own || r.TLS
+		}
+	}
+	return own || usual && s.TLS
+}
+
 // CheckKind is what a check speaks.
 type CheckKind uint8
 
@@ -66,6 +91,7 @@ const (
 	CheckRedis
 	CheckLDAP
 	CheckSSLHello
+	CheckSPOP
 )
 
 // CheckRule is one tcp-check or http-check line.
@@ -80,6 +106,12 @@ type CheckRule struct {
 	PortExpr *CheckExpr // instead of Port; nil: none
 	Addr     Address    // Kind 0: that of the check
 	Linger   bool       // close with FIN, not with a reset
+
+	Default   bool // PROXY protocol and TLS as the server line has them for checks
+	SendProxy bool // begin with a header of the PROXY protocol
+	TLS       bool
+	SNI       string
+	ALPN      []string
 
 	// CheckSend
 	Data    []byte

@@ -126,6 +126,7 @@ func (l *checkWords) connect(rule *CheckRule, before []CheckRule) {
 	for l.at = 2; l.more(); l.at++ {
 		switch word := l.word(); word {
 		case "default":
+			rule.Default = true
 		case "linger":
 			rule.Linger = true
 		case "addr":
@@ -162,11 +163,16 @@ func (l *checkWords) connect(rule *CheckRule, before []CheckRule) {
 			if v := l.value("a MUX protocol"); !l.failed && v != "none" {
 				l.fail(l.at, codeInvalidValue, "'proto' : unknown MUX protocol '%s'", v)
 			}
-		case "send-proxy", "via-socks4":
+		case "send-proxy":
+			rule.SendProxy = true
+		case "via-socks4":
 			l.notYet(l.at, l.s.keyword()+" connect "+word)
-		case "ssl", "sni", "alpn":
-			l.p.at(l.s, l.at, Alert, placeSpaced, codeNotImplemented, fmt.Sprintf("'%s' is not implemented: TLS is not handled", word), "")
-			l.failed = true
+		case "ssl":
+			rule.TLS = true
+		case "sni":
+			rule.SNI = l.value("a string")
+		case "alpn":
+			rule.ALPN = protocols(l.value("a comma-separated list of protocols"))
 		default:
 			l.fail(l.at, codeUnknownKeyword, "expects 'comment', 'port', 'addr', 'send-proxy' or 'via-socks4', 'linger', 'default' but got '%s' as argument", word)
 		}

@@ -120,6 +120,9 @@ func (p *parser) checkChecks(px *proxyState) {
 	for _, s := range px.Servers {
 		if s.Check.Enabled {
 			p.checkCheckPort(px, s)
+			if px.Check.NeedsTLS(&s.Check) {
+				p.checkTLS(px, s)
+			}
 		}
 		if s.Track.Server != "" {
 			p.checkTrack(px, s)

@@ -62,6 +62,8 @@ var globalKeywords = map[string]globalKeyword{
 	"log":                                {class: Implemented, parse: parseGlobalLog},
 	"log-send-hostname":                  {class: Implemented, parse: parseLogSendHostname},
 	"log-tag":                            {class: Implemented, parse: parseGlobalLogTag},
+	"ca-base":                            {class: Implemented, parse: parseCABase},
+	"ssl-server-verify":                  {class: Implemented, parse: parseServerVerifyDefault},
 	"node":                               {class: Implemented, parse: parseNode},
 	"description":                        {class: Implemented, parse: parseGlobalDescription},
 	"localpeer":                          {class: Implemented, parse: parseLocalPeer},

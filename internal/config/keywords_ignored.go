@@ -98,7 +98,7 @@ func init() {
 		"tune.quic.backend.max-idle-timeout", "tune.quic.mem.tx-max", "tune.quic.cc.reorder-ratio")
 	const tls = "Penstock does not handle TLS"
 	accept(HTTPOnly, tls,
-		"acme.scheduler", "ca-base", "crt-base", "key-base", "issuers-chain-path", "maxsslconn", "maxsslrate",
+		"acme.scheduler", "crt-base", "key-base", "issuers-chain-path", "maxsslconn", "maxsslrate",
 		"ocsp-update.disable", "ocsp-update.httpproxy", "ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode",
 		"ssl-default-bind-ciphers", "ssl-default-bind-ciphersuites", "ssl-default-bind-client-sigalgs",
 		"ssl-default-bind-curves", "ssl-default-bind-options", "ssl-default-bind-sigalgs",
@@ -106,7 +106,7 @@ func init() {
 		"ssl-default-server-curves", "ssl-default-server-options", "ssl-default-server-sigalgs",
 		"ssl-dh-param-file", "ssl-engine", "ssl-load-extra-del-ext", "ssl-load-extra-files", "ssl-mode-async",
 		"ssl-passphrase-cmd", "ssl-propquery", "ssl-provider", "ssl-provider-path", "ssl-security-level",
-		"ssl-server-verify", "ssl-skip-self-issued-ca", "tune.ssl.cachesize", "tune.ssl.capture-buffer-size",
+		"ssl-skip-self-issued-ca", "tune.ssl.cachesize", "tune.ssl.capture-buffer-size",
 		"tune.ssl.capture-cipherlist-size", "tune.ssl.certificate-compression", "tune.ssl.default-dh-param",
 		"tune.ssl.force-private-cache", "tune.ssl.hard-maxrecord", "tune.ssl.keylog", "tune.ssl.lifetime",
 		"tune.ssl.maxrecord", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay",

@@ -52,7 +52,7 @@ var optionKeywords = map[string]optionKeyword{
 	"redis-check":    {class: Implemented, in: inDB, parse: withRole(redisRole, checkOption(CheckRedis))},
 	"ldap-check":     {class: Implemented, in: inDB, parse: checkOption(CheckLDAP)},
 	"ssl-hello-chk":  {class: Implemented, in: inDB, parse: checkOption(CheckSSLHello)},
-	"spop-check":     {class: NotYet, in: inDB},
+	"spop-check":     {class: Implemented, in: inDB, parse: checkOption(CheckSPOP)},
 	"external-check": {class: NotYet, in: inDB},
 
 	"httplog":                     {class: HTTPOnly, in: inDFB, kind: noteLog, parse: parseHTTPLog},

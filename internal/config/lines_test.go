@@ -249,7 +249,7 @@ func TestParseServerMistakes(t *testing.T) {
 		{s + "set-proxy-v2-tlv-fmt(0xE1) %[src]", 3, codeNotImplemented, "'set-proxy-v2-tlv-fmt(0xE1)' is not implemented yet by Penstock (HAProxy knows it)"},
 		{s + "hash-key addr", 3, codeNotImplemented, "'hash-key' is not implemented yet by Penstock (HAProxy knows it)"},
 		{s + "hash-key id", 0, "", ""},
-		{s + "verify none", 3, codeNotImplemented, "'verify' is not implemented: TLS is not handled"},
+		{s + "npn none", 3, codeNotImplemented, "'npn' is not implemented: TLS is not handled"},
 		{s + "ws auto max-reuse 3 pool-max-conn -1 pool-low-conn 3 pool-purge-delay 3s pool-conn-name x stick non-stick shard 3 guid g", 0, "", ""},
 		{s + "agent-addr 127.0.0.1 agent-port 9 agent-inter 2s agent-send x no-agent-check error-limit 3 check-send-proxy", 0, "", ""},
 	} {

@@ -55,6 +55,9 @@ type Global struct {
 	Description  string
 	LocalPeer    string
 
+	CABase         string // where a ca-file is that has no absolute path
+	NoServerVerify bool   // ssl-server-verify none
+
 	NoSessionHandover bool          // a new process gets the listeners, not the sessions
 	DrainDeparted     time.Duration // how long sessions live whose proxy or server is gone; 0: as they like
 

@@ -53,14 +53,23 @@ var serverParams = map[string]serverParam{
 	"observe":     {Implemented, 1, setServerObserve},
 	"error-limit": {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.ErrorLimit) }},
 
+	"check-send-proxy":    {Implemented, 0, func(_ *params, s *Server) { s.Check.SendProxy = true }},
+	"no-check-send-proxy": {Implemented, 0, func(_ *params, s *Server) { s.Check.SendProxy = false }},
+	"check-ssl":           {Implemented, 0, func(_ *params, s *Server) { s.Check.TLS = true }},
+	"no-check-ssl":        {Implemented, 0, func(_ *params, s *Server) { s.Check.TLS = false }},
+	"check-sni":           {Implemented, 1, setServerCheckSNI},
+	"check-alpn":          {Implemented, 1, setServerCheckALPN},
+	"verify":              {Implemented, 1, setServerVerify},
+	"verifyhost":          {Implemented, 1, setServerVerifyHost},
+	"no-verifyhost":       {Implemented, 0, func(_ *params, s *Server) { s.Check.VerifyHost = "" }},
+	"ca-file":             {Implemented, 1, setServerCAFile},
+
 	// These are only read: they belong to checks of other kinds, or to what is not there yet.
 	"agent-port":          {Implemented, 1, func(p *params, _ *Server) { p.needWord("a port number") }},
 	"agent-addr":          {Implemented, 1, func(p *params, _ *Server) { p.checkAddress("<ipv4|ipv6>") }},
 	"agent-inter":         {Implemented, 1, func(p *params, _ *Server) { p.delay("agent-inter", false) }},
 	"agent-send":          {Implemented, 1, func(p *params, _ *Server) { p.needWord("a string") }},
 	"no-agent-check":      {Implemented, 0, nil},
-	"check-send-proxy":    {Implemented, 0, nil},
-	"no-check-send-proxy": {Implemented, 0, nil},
 	"check-via-socks4":    {Implemented, 0, nil},
 	"check-reuse-pool":    {Implemented, 0, nil},
 	"no-check-reuse-pool": {Implemented, 0, nil},
@@ -114,10 +123,10 @@ var serverParams = map[string]serverParam{
 
 // serverTLS are the TLS parameters of server lines with the number of their values.
 var serverTLS = map[string]int{
-	"ssl": 0, "no-ssl": 0, "ca-file": 1, "crl-file": 1, "crt": 1, "ciphers": 1, "ciphersuites": 1, "client-sigalgs": 1,
-	"sigalgs": 1, "curves": 1, "alpn": 1, "npn": 1, "verify": 1, "verifyhost": 1, "no-verifyhost": 0,
-	"sni": 1, "sni-auto": 0, "no-sni-auto": 0, "check-ssl": 0, "no-check-ssl": 0, "check-sni": 1,
-	"check-sni-auto": 0, "no-check-sni-auto": 0, "check-alpn": 1, "ssl-min-ver": 1, "ssl-max-ver": 1,
+	"ssl": 0, "no-ssl": 0, "crl-file": 1, "crt": 1, "ciphers": 1, "ciphersuites": 1, "client-sigalgs": 1,
+	"sigalgs": 1, "curves": 1, "alpn": 1, "npn": 1,
+	"sni": 1, "sni-auto": 0, "no-sni-auto": 0,
+	"check-sni-auto": 0, "no-check-sni-auto": 0, "ssl-min-ver": 1, "ssl-max-ver": 1,
 	"force-sslv3": 0, "force-tlsv10": 0, "force-tlsv11": 0, "force-tlsv12": 0, "force-tlsv13": 0,
 	"no-sslv3": 0, "no-tlsv10": 0, "no-tlsv11": 0, "no-tlsv12": 0, "no-tlsv13": 0,
 	"ssl-reuse": 0, "no-ssl-reuse": 0, "tls-tickets": 0, "no-tls-tickets": 0, "renegotiate": 0, "no-renegotiate": 0,

@@ -41,8 +41,15 @@ func (e *Engine) buildChecks() bool {
 			}
 			target, good := e.checkTarget(i, n)
 			ok = ok && good
+			var tls *check.TLS
+			if c.Check.NeedsTLS(&s.Check) {
+				if tls, err = check.NewTLS(&s.Check); err != nil {
+					e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
+					ok = false
+				}
+			}
 			servers = append(servers, check.Server{
-				Backend: backends[i], Index: n, Config: s, Target: target,
+				Backend: backends[i], Index: n, Config: s, Target: target, TLS: tls,
 				Address: func() netio.Sockaddr { return e.proxies[i].Server(n).Destination().Addr },
 			})
 		}

@@ -72,6 +72,12 @@ func (e *Engine) AddServer(proxy int, s *config.Server) error {
 		arrival.Of, arrival.OfIndex = e.checked[p], n
 	}
 	c, p := e.cfg.Proxies[proxy], e.proxies[proxy]
+	if c.Check.NeedsTLS(&s.Check) {
+		var err error
+		if arrival.TLS, err = check.NewTLS(&s.Check); err != nil {
+			return fmt.Errorf("'server %s/%s' : %w", c.Name, s.Name, err)
+		}
+	}
 	server := &session.Server{}
 	e.mu.Lock()
 	usable, ok := e.buildServer(c, s, server)

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen; it is no measure of speed.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // quick are limits for tests in which something is to go wrong.
 var quick = limits{

@@ -65,6 +65,15 @@ func (r *Replaced) add(b *backend.Server, s *Server) {
 	r.redispatches.Add(b.Redispatches())
 }
 
+// ClearMaxima forgets the highest values of a server, as far as sessions count them.
+func (s *Server) ClearMaxima() {
+	s.Assigned.Reset()
+	clearTimes(s.Traffic)
+}
+
+// ClearServer sets to zero what this worker counts of a server.
+func (t *Table) ClearServer(s *Server) { s.Traffic[t.Worker].clear() }
+
 // ForgetSlots is the number of slots that one call of Forget looks at.
 const ForgetSlots = 4096
 

@@ -242,8 +242,7 @@ func (p *Proxy) ClearMaxima() {
 	p.Entered.Reset()
 	clearTimes(p.Back)
 	for i := range p.NumServers() {
-		p.Server(i).Assigned.Reset()
-		clearTimes(p.Server(i).Traffic)
+		p.Server(i).ClearMaxima()
 	}
 }
 
@@ -261,7 +260,7 @@ func (t *Table) ClearCounters() {
 		p.Front[t.Worker].clear()
 		p.Back[t.Worker].clear()
 		for i := range p.NumServers() {
-			p.Server(i).Traffic[t.Worker].clear()
+			t.ClearServer(p.Server(i))
 		}
 	}
 	for _, l := range t.Listeners {

@@ -19,7 +19,7 @@ const ViewSlots = 256
 
 // One call of Examine or of Kill takes so many sessions. To end one costs two closes and a log line.
 const (
-	ExamineMost = 64
+	ExamineMost = 32
 	KillMost    = 16
 )
 

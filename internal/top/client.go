@@ -40,6 +40,9 @@ func (c Client) ask(ctx context.Context, commands ...string) (answers []string, 
 	if _, err = io.WriteString(conn, marked+";"+strings.Join(commands, ";")+"\n"); err != nil {
 		return nil, false, fmt.Errorf("send %s: %w", c.Address, err)
 	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // a master waits for more lines until then
+	}
 	text, err := io.ReadAll(io.LimitReader(conn, answerSize))
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -76,7 +79,7 @@ func complaint(answer string) string {
 		if text, found := strings.CutPrefix(line, "[3]: "); found {
 			return clean(strings.TrimSpace(text))
 		}
-		if strings.HasPrefix(line, "Unknown command") {
+		if strings.HasPrefix(strings.TrimPrefix(line, "[6]: "), "Unknown command") {
 			return "unknown command"
 		}
 	}

@@ -167,7 +167,7 @@ func statusStyle(i *item) Style {
 // reason says why a server is as it is: what the check found, in words, and what the server or the system said. Of one that
 // is well it is empty.
 func reason(r *Row) string {
-	if r.Kind != Server || r.Status == "UP" || r.Status == "no check" {
+	if r.Kind != Server || r.Status == "UP" || r.Status == "no check" || strings.HasSuffix(r.CheckStatus, "OK") {
 		return ""
 	}
 	switch {

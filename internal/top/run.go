@@ -44,7 +44,7 @@ func fetch(ctx context.Context, client Client, questions []string) (*Sample, err
 	s := &Sample{Taken: time.Now(), Info: ParseInfo(answers[0]), Rows: ParseStat(answers[1]), Cut: cut}
 	if s.Info["Pid"] == "" {
 		if refused := complaint(answers[0]); refused != "" {
-			return nil, errors.New("show info: " + refused)
+			return nil, errors.New("show info: " + refused + "; a stats socket of the balancer is needed, not its master's")
 		}
 		return nil, errors.New("no answer to show info")
 	}

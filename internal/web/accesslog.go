@@ -48,7 +48,7 @@ func (s *site) log(a *answer, r *http.Request, o options) {
 	if !fine && s.proxy.LogSeparateErrors {
 		level = logging.LevelErr
 	}
-	s.source.Engine().LogProxy(s.proxy.Name, level, logLine(a, r, s.proxy, len(s.slots)))
+	s.source.Engine().LogProxy(s.proxy.Name, level, logLine(a, r, s.proxy, int(s.conns.Load())))
 }
 
 // quoting is what HAProxy does to characters that a reader of its log could stumble over.

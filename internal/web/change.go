@@ -50,7 +50,7 @@ var actions = []action{
 }
 
 // oldNames are those that actions had in old versions.
-var oldNames = map[string]string{"enable": "ready", "start": "ready", "disable": "maint", "stop": "maint"}
+var oldNames = map[string]string{"enable": "ready", "start": "ready", "disable": "maint", "stop": "drain"}
 
 func actionOf(name string) *action {
 	if now, old := oldNames[name]; old {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/stats"
@@ -22,12 +23,12 @@ type site struct {
 	source Source
 	node   string
 	desc   string
-	key    [32]byte        // of the tokens in our own forms
-	slots  <-chan struct{} // as many as there are connections
+	key    [32]byte      // of the tokens in our own forms
+	conns  *atomic.Int32 // present connections
 }
 
-func newSite(p *config.Proxy, g *config.Global, source Source, slots <-chan struct{}) *site {
-	s := &site{proxy: p, web: &p.Web, source: source, node: p.Web.Node, desc: p.Web.Desc, slots: slots}
+func newSite(p *config.Proxy, g *config.Global, source Source, conns *atomic.Int32) *site {
+	s := &site{proxy: p, web: &p.Web, source: source, node: p.Web.Node, desc: p.Web.Desc, conns: conns}
 	_, _ = rand.Read(s.key[:]) // it never fails
 	if s.node == "" {
 		s.node = g.Node
@@ -159,6 +160,9 @@ func (s *site) statistics(w http.ResponseWriter, r *http.Request, o options) {
 			if v.List = o.has("sessions"); v.List {
 				v.listSessions(s)
 			}
+		}
+		if v.Update {
+			w.Header().Set("Connection", "close") // a page that stays open does not keep a place from others
 		}
 		if err := page.Execute(&out, v); err != nil {
 			http.Error(w, "The page could not be made.", http.StatusInternalServerError)

@@ -49,7 +49,7 @@ type view struct {
 	Uptime, OutRate            string
 	Info                       stats.Info
 	Outcome                    *outcome
-	Up, Servers                int
+	Up, Servers, Maintenance   int // Servers: all but those in maintenance
 	Proxies                    []proxyView
 	Trouble                    []rowView // servers that are not as they should be
 
@@ -127,16 +127,19 @@ func (s *site) view(rows []stats.Row, o options) *view {
 		if r.Object != stats.Server {
 			continue
 		}
-		v.Servers++
-		switch row.Class {
-		case "good":
-			v.Up++
-		case "bad", "warn":
+		switch {
+		case strings.HasPrefix(row.Status, "MAINT"):
+			v.Maintenance++
+			continue
+		case row.Class == "bad":
 			v.Trouble = append(v.Trouble, row)
-		}
-		if row.Class == "warn" {
+		case row.Class == "warn":
+			v.Trouble = append(v.Trouble, row)
+			v.Up++
+		default:
 			v.Up++
 		}
+		v.Servers++
 	}
 	return v
 }
