@@ -230,6 +230,7 @@ backend b`+test.lines)
 // Another try, here or elsewhere, and what the line and the counters say about it.
 func TestOracleRedispatch(t *testing.T) {
 	t.Parallel()
+	mute := testutil.FullBacklog(t)
 	for name, test := range map[string]struct {
 		lines string
 		run   func(d *duet)
@@ -356,7 +357,7 @@ func TestOracleRedispatch(t *testing.T) {
 frontend f
     bind {f1}
     default_backend b
-backend b`+test.lines, "mute", testutil.FullBacklog(t))
+backend b`+test.lines, "mute", mute)
 			test.run(d)
 			d.end("mark/m")
 		})
