@@ -76,3 +76,7 @@ soak-reload: ## Reload RELOADS times (100) under a thousand sessions, some minut
 .PHONY: bench-reload
 bench-reload: ## Compare what reloads do to live sessions with haproxy, a minute
 	cd bench && $(GO) run . reload
+
+.PHONY: bench-pollers
+bench-pollers: ## Compare what pollers of the stats socket do to round trips with haproxy, some minutes
+	cd bench && $(GO) run . pollers

@@ -33,6 +33,7 @@ const usage = `usage: go run . all [flags]                      every scenario a
        go run . compare before.json after.json   how two runs differ
        go run . readme run.json README.md        put a run's summary between the marks of a document
        go run . reload [flags]                   what reloads do to live sessions, some minutes
+       go run . pollers [flags]                  what those who poll the stats socket do to round trips, some minutes
 
 `
 
@@ -84,6 +85,8 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 		return readme(args, errs)
 	case name == "reload":
 		return reloads(ctx, args, out, errs)
+	case name == "pollers":
+		return poll(ctx, args, out, errs)
 	case !known:
 		fmt.Fprint(errs, usage)
 		return exitUsage

@@ -25,6 +25,8 @@ func TestUsageErrors(t *testing.T) {
 		{"reload", "word"},
 		{"reload", "--reloads", "0"},
 		{"reload", "--nonsense"},
+		{"pollers", "word"},
+		{"pollers", "--rounds", "0"},
 	} {
 		var out, errs bytes.Buffer
 		if code := command(t.Context(), args, &out, &errs); code != exitUsage || out.Len() > 0 || errs.Len() == 0 {

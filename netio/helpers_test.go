@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen; it is no measure of speed.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	// The runtime opens its own epoll instance and eventfd with the first pipe; the leak checks must
@@ -125,8 +125,7 @@ func dial(sa *Sockaddr) (int, Errno) {
 	}
 	e = Connect(fd, sa)
 	if e == EINPROGRESS {
-		pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-		if _, err := unix.Poll(pfd, int(patience.Milliseconds())); err != nil {
+		if err := await(fd, unix.POLLOUT); err != nil {
 			Close(fd)
 			return -1, err.(Errno)
 		}
@@ -246,9 +245,23 @@ func mustSend(tb testing.TB, fd int, b []byte) {
 
 func awaitWritable(tb testing.TB, fd int) {
 	tb.Helper()
-	pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(pfd, int(patience.Milliseconds())); err != nil && err != unix.EINTR || n == 0 && err == nil {
-		tb.Fatalf("poll for writing: %d, %v", n, err)
+	if err := await(fd, unix.POLLOUT); err != nil {
+		tb.Fatalf("poll for writing: %v", err)
+	}
+}
+
+// await polls one descriptor.
+func await(fd int, events int16) error {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, int(patience.Milliseconds()))
+		switch {
+		case n > 0:
+			return nil
+		case err == nil:
+			return ETIMEDOUT
+		case err != unix.EINTR: // which the runtime's signals cause
+			return err
+		}
 	}
 }
 
@@ -274,9 +287,8 @@ func mustRecv(tb testing.TB, fd, n int) []byte {
 
 func awaitReadable(tb testing.TB, fd int) {
 	tb.Helper()
-	pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if n, err := unix.Poll(pfd, int(patience.Milliseconds())); err != nil && err != unix.EINTR || n == 0 && err == nil {
-		tb.Fatalf("poll for reading: %d, %v", n, err)
+	if err := await(fd, unix.POLLIN); err != nil {
+		tb.Fatalf("poll for reading: %v", err)
 	}
 }
 

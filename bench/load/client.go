@@ -20,6 +20,7 @@ type Plan struct {
 	Rate    float64        // of the open loop in operations a second, of slow streams in bytes a second each
 	Source  netip.AddrPort // the same for the streams of a mix,
 	Streams int            // and how many there are
+	Resting int            // of a crowd: connections at rest beside
 	WarmUp  time.Duration
 	Measure time.Duration // longer if hardly anything happened meanwhile
 	// Begin and End are called on the client's thread at the edges of the measured window, while the

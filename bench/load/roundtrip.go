@@ -19,6 +19,13 @@ func (r *Rig) Mix(p Plan) (Window, error) {
 	})
 }
 
+// Crowd does round trips while Resting connections are open besides, each of which had one.
+func (r *Rig) Crowd(p Plan) (Window, error) {
+	return r.drive(&p, func(l *Loop) []part {
+		return []part{{newRoundTrips(l, &p), p.Conns}, {&rest{client{loop: l, plan: &p}}, p.Resting}}
+	})
+}
+
 // client is what the drivers have in common.
 type client struct {
 	loop   *Loop

@@ -28,7 +28,7 @@ type Process struct {
 }
 
 const (
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 	tick     = time.Second / 100 // USER_HZ of /proc, the same on every architecture that Go knows
 )
 

@@ -1,13 +1,16 @@
 package place
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/penstock/penstock/netio"
 	"golang.org/x/sys/unix"
@@ -124,23 +127,40 @@ func (p *Party) enter() error {
 	return netio.PinThread(p.CPUs)
 }
 
+// Ports are looked for in turn from anywhere, so that none is found twice, and below the kernel's ephemeral range, where any
+// outgoing connection may take one before it is bound.
+const (
+	firstPort = 10000
+	portRange = 22000
+)
+
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(rand.Uint32N(portRange)) }
+
 // FreePort finds a TCP port of the party that nobody listens on.
 func (p *Party) FreePort() (port uint16, err error) {
-	err = p.Do(func() error {
-		fd, e := netio.Socket(netio.FamilyInet)
-		if e != 0 {
-			return fmt.Errorf("find a free port: %w", e)
+	err = p.Do(func() (err error) {
+		for range portRange {
+			port = uint16(firstPort + nextPort.Add(1)%portRange)
+			if err = p.bindable(port); !errors.Is(err, netio.EADDRINUSE) {
+				break
+			}
 		}
-		defer netio.Close(fd)
-		sa := netio.SockaddrFrom(netip.AddrPortFrom(p.Addr, 0))
-		if e := netio.Bind(fd, &sa); e != 0 {
-			return fmt.Errorf("find a free port of %v: %w", p.Addr, e)
-		}
-		if e := netio.LocalAddr(fd, &sa); e != 0 {
-			return fmt.Errorf("find a free port of %v: %w", p.Addr, e)
-		}
-		port = sa.Port()
-		return nil
+		return err
 	})
 	return port, err
+}
+
+func (p *Party) bindable(port uint16) error {
+	fd, e := netio.Socket(netio.FamilyInet)
+	if e != 0 {
+		return fmt.Errorf("find a free port: %w", e)
+	}
+	defer netio.Close(fd)
+	sa := netio.SockaddrFrom(netip.AddrPortFrom(p.Addr, port))
+	if e := netio.Bind(fd, &sa); e != 0 {
+		return fmt.Errorf("find a free port of %v: %w", p.Addr, e)
+	}
+	return nil
 }

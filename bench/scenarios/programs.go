@@ -124,14 +124,17 @@ func (r *run) program(ctx context.Context, s *Scenario, p *peers.Peer) (report.S
 	return sample, nil
 }
 
-// errBusy is what iperf3 says while it takes leave of the last client.
-var errBusy = []byte("the server is busy")
+// notReady is what iperf3 says while its server takes leave of the last client, with a status of 0 or another. The
+// server closes its listener then, and opens it anew for the next one.
+var notReady = regexp.MustCompile("the server is busy|unable to (connect|send cookie|receive control message)|control socket has closed")
 
-// retry repeats what failed because the server was still busy.
+const readyTries = 200
+
+// retry repeats what came to nothing because the server was not ready.
 func retry(ctx context.Context, f func() ([]byte, error)) ([]byte, error) {
 	for try := 0; ; try++ {
 		out, err := f()
-		if err == nil || try == 20 || ctx.Err() != nil || !bytes.Contains(out, errBusy) {
+		if try == readyTries || ctx.Err() != nil || !notReady.Match(out) {
 			return out, err
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -19,6 +19,7 @@ import (
 // The commands of the normal form. All but the last may be given by name.
 const (
 	commandCtl       = "ctl"
+	commandTop       = "top"
 	commandRun       = "run"
 	commandCheck     = "check"
 	commandReload    = "reload"
@@ -147,7 +148,7 @@ func normalise(args []string) ([]string, error) {
 		switch args[0] {
 		case commandHelp, "--help", "-h":
 			return append([]string{commandHelp}, ownCommand(args[1:])...), nil
-		case commandCtl: // what it sends is nobody's flag
+		case commandCtl, commandTop: // what ctl sends is nobody's flag; top has no flags of HAProxy
 			return args, nil
 		case commandRun, commandCheck, commandReload, commandVersion:
 			n.named = args[0]
@@ -162,7 +163,7 @@ func normalise(args []string) ([]string, error) {
 
 // ownCommand keeps the first word when it names a command.
 func ownCommand(words []string) []string {
-	if len(words) > 0 && slices.Contains([]string{commandRun, commandCheck, commandReload, commandCtl, commandVersion}, words[0]) {
+	if len(words) > 0 && slices.Contains([]string{commandRun, commandCheck, commandReload, commandCtl, commandTop, commandVersion}, words[0]) {
 		return words[:1]
 	}
 	return nil

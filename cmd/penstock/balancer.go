@@ -187,7 +187,11 @@ func (b *balancer) bind(options engine.Options) bool {
 		}
 		return b.notBound(err)
 	}
-	source := web.Source{Info: b.info, Engine: func() *engine.Engine { return b.engine }}
+	source := web.Source{
+		Info: b.info, Engine: func() *engine.Engine { return b.engine }, Handovers: b.handovers,
+		Run:   func(words ...string) string { return b.api.Run(runtimeapi.LevelAdmin, words...) },
+		Event: func(format string, args ...any) { b.event(logging.LevelNotice, format, args...) },
+	}
 	if b.web, err = web.Open(b.cfg, source, options.MakeRoom); err != nil {
 		b.api.Close()
 		for _, fd := range fds {

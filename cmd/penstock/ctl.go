@@ -9,12 +9,16 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"github.com/penstock/penstock/internal/top"
 )
 
 // socketVariable names the stats socket when no flag does.
@@ -29,17 +33,15 @@ func ctlCommand(env *environment) *cli.Command {
 		Description: "Without a command they are read from standard input, with history and completion on a terminal. A last\n" +
 			"word << takes standard input as the command's payload. The exit code is 1 when a command was refused.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: flagSocket, Aliases: []string{"s"}, Usage: "the stats socket: a `PATH` or host:port", DefaultText: "$" + socketVariable},
+			socketFlag(),
 			toggle(flagJSON, "write answers as JSON"),
 		},
-		OnUsageError: wrongUsage,
+		OnUsageError:    wrongUsage,
+		HideHelpCommand: true, // help is a command of the socket
 		Action: func(c *cli.Context) error {
-			address := c.String(flagSocket)
-			if address == "" {
-				address, _ = env.lookup(socketVariable)
-			}
-			if address == "" {
-				return &usageError{Detail: "no socket given: --socket PATH, or " + socketVariable, Command: commandCtl}
+			address, err := env.socket(c, commandCtl)
+			if err != nil {
+				return err
 			}
 			k := &ctl{env: env, address: address, json: c.Bool(flagJSON)}
 			if c.NArg() > 0 {
@@ -48,6 +50,30 @@ func ctlCommand(env *environment) *cli.Command {
 			return k.converse()
 		},
 	}
+}
+
+func socketFlag() cli.Flag {
+	return &cli.StringFlag{Name: flagSocket, Aliases: []string{"s"}, Usage: "the stats socket: a `PATH` or host:port", DefaultText: "$" + socketVariable}
+}
+
+// socket is the stats socket that a command is for.
+func (env *environment) socket(c *cli.Context, command string) (string, error) {
+	address := c.String(flagSocket)
+	if address == "" {
+		address, _ = env.lookup(socketVariable)
+	}
+	if address == "" {
+		return "", &usageError{Detail: "no socket given: --socket PATH, or " + socketVariable, Command: command}
+	}
+	return address, nil
+}
+
+// endpoint is an address as it is dialled.
+func endpoint(address string) (network, to string) {
+	if path, ok := strings.CutPrefix(address, "unix@"); ok || strings.HasPrefix(address, "/") || strings.HasPrefix(address, ".") {
+		return "unix", path
+	}
+	return "tcp", address
 }
 
 // ctl is a client of one stats socket.
@@ -63,10 +89,7 @@ type ctl struct {
 const ctlPatience = 10 * time.Second
 
 func (k *ctl) dial() (net.Conn, error) {
-	network, address := "tcp", k.address
-	if path, ok := strings.CutPrefix(address, "unix@"); ok || strings.HasPrefix(address, "/") || strings.HasPrefix(address, ".") {
-		network, address = "unix", path
-	}
+	network, address := endpoint(k.address)
 	return net.DialTimeout(network, address, ctlPatience)
 }
 
@@ -90,6 +113,9 @@ func (k *ctl) once(line string) error {
 	}
 	if _, err = io.WriteString(conn, text); err != nil {
 		return fmt.Errorf("send command: %w", err)
+	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // a master takes lines until then
 	}
 	answer, err := io.ReadAll(conn)
 	if err != nil {
@@ -116,7 +142,11 @@ func (k *ctl) show(answer string) {
 	var good strings.Builder
 	unknown := false // the lines that follow say what there is instead
 	for line := range strings.Lines(answer) {
-		unknown = strings.HasPrefix(line, "Unknown command") || unknown && strings.HasPrefix(line, "  ")
+		if said := strings.TrimPrefix(line, "[6]: "); strings.HasPrefix(said, "Unknown command") {
+			line, unknown = said, true
+		} else {
+			unknown = unknown && strings.HasPrefix(line, "  ")
+		}
 		switch {
 		case strings.HasPrefix(line, "[3]: "), unknown:
 			k.refused = true
@@ -259,15 +289,28 @@ func (k *ctl) input(d *dialogue) (lines func(more bool) (string, error), leave f
 		io.Reader
 		io.Writer
 	}{file, k.env.stdout}, prompt[false])
-	if width, height, err := term.GetSize(int(file.Fd())); err == nil {
-		_ = screen.SetSize(width, height) // a wrong width only looks bad
+	fit := func() {
+		if width, height, err := term.GetSize(int(file.Fd())); err == nil {
+			_ = screen.SetSize(width, height) // a wrong width only looks bad
+		}
 	}
-	known := commandsOf(help)
+	fit()
+	restore := func() { _ = term.Restore(int(file.Fd()), before) }
+	unheed := heed(fit, restore)
+	past := openHistory(k.env.historyPath())
+	screen.History = past
+	known := newCompleter(help, func() []top.Row {
+		answer, _, err := d.ask("show stat")
+		if err != nil {
+			return nil // the next command tells it
+		}
+		return top.ParseStat(answer)
+	})
 	screen.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {
 		if key != '\t' || pos != len(line) {
 			return "", 0, false
 		}
-		completed, choices := complete(known, line)
+		completed, choices := known.complete(line)
 		if completed == line && len(choices) > 1 {
 			fmt.Fprintln(screen, strings.Join(choices, "\n"))
 		}
@@ -276,52 +319,30 @@ func (k *ctl) input(d *dialogue) (lines func(more bool) (string, error), leave f
 	k.env.stdout, k.env.stderr = screen, screen // it writes above the line that is being typed
 	return func(more bool) (string, error) {
 		screen.SetPrompt(prompt[more])
+		past.paused = more
 		return screen.ReadLine()
-	}, func() { _ = term.Restore(int(file.Fd()), before) }, nil
+	}, func() { unheed(); restore() }, nil
 }
 
-// commandsOf reads the fixed words of the commands from a list of help.
-func commandsOf(help string) []string {
-	var known []string
-	for line := range strings.Lines(help) {
-		usage, _, ok := strings.Cut(line, ": ")
-		if !ok || !strings.HasPrefix(line, "  ") {
-			continue
-		}
-		var fixed []string
-		for _, word := range strings.Fields(usage) {
-			if strings.ContainsAny(word, "<[|{(") {
-				break
+// heed calls resized when the terminal has another size, and restore before a signal ends the program.
+func heed(resized, restore func()) (unheed func()) {
+	signals, over := make(chan os.Signal, 8), make(chan struct{})
+	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
+	go func() {
+		for {
+			select {
+			case <-over:
+				return
+			case s := <-signals:
+				if s == syscall.SIGWINCH {
+					resized()
+					continue
+				}
+				restore()
+				signal.Reset(s)
+				_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
 			}
-			fixed = append(fixed, word)
 		}
-		if len(fixed) > 0 {
-			known = append(known, strings.Join(fixed, " "))
-		}
-	}
-	return known
-}
-
-// complete extends the last command of a line as far as all known commands that begin so agree, and returns those.
-func complete(known []string, line string) (completed string, choices []string) {
-	start := strings.LastIndexByte(line, ';') + 1
-	head, typed := line[:start], strings.TrimLeft(line[start:], " ")
-	for _, c := range known {
-		if strings.HasPrefix(c, typed) {
-			choices = append(choices, c)
-		}
-	}
-	if len(choices) == 0 {
-		return line, nil
-	}
-	common := choices[0]
-	for _, c := range choices[1:] {
-		for !strings.HasPrefix(c, common) {
-			common = common[:len(common)-1]
-		}
-	}
-	if len(choices) == 1 {
-		common += " "
-	}
-	return head + common, choices
+	}()
+	return func() { signal.Stop(signals); close(over) }
 }

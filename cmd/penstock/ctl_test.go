@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/runtimeapi"
 	"github.com/penstock/penstock/internal/stats"
 	"github.com/penstock/penstock/internal/testutil"
+	"github.com/penstock/penstock/internal/top"
 )
 
 // mustAPI is a stats socket with commands that answer what the tests need.
@@ -55,6 +57,10 @@ func TestCtl(t *testing.T) {
 		{args: []string{"show", "version"}, stdout: "1.2\n"},
 		{args: []string{"show version;show cli level"}, stdout: "1.2\n\noperator\n"},
 		{args: []string{"operator"}},
+		{args: []string{"help", "prompt"}, stdout: "The following commands are valid at this level:\n" +
+			"  help [<command>]                        : list the commands, or those that begin alike\n" +
+			"  prompt [help | n | i | p | timed]*      : toggle the interactive mode with prompt\n" +
+			"  quit                                    : end the session\n"},
 		{args: []string{"note"}, stdout: "well\n"},
 		{args: []string{"deny"}, code: 1, stderr: "Permission denied\n"},
 		{args: []string{"foo"}, code: 1, stderr: "Unknown command: 'foo'"},
@@ -92,27 +98,104 @@ func TestCtl(t *testing.T) {
 }
 
 func TestComplete(t *testing.T) {
-	known := commandsOf("The following commands are valid at this level:\n  show sess [<id>]      : x\n  show servers state: x\n  set server <b>/<s>    : x\n  quit  : x\n\n")
-	if diff := cmp.Diff([]string{"show sess", "show servers state", "set server", "quit"}, known); diff != "" {
-		t.Fatal(diff)
-	}
+	const help = "The following commands are valid at this level:\n  show sess [<id>]      : x\n  show servers state [<backend>]: x\n" +
+		"  set server <bk>/<srv> [opts] : x\n  show stat [<proxy> <type> <id>] [desc|json]* : x\n  expert-mode [on|off] : x\n" +
+		"  disable frontend <frontend>: x\n  shutdown sessions server <bk>/<srv> : x\n  quit  : x\n\n"
+	asked := 0
+	known := newCompleter(help, func() []top.Row {
+		asked++
+		return top.ParseStat("# pxname,svname,type,\nfe,FRONTEND,0,\nbe,s1,2,\nbe,s22,2,\nbe,BACKEND,1,\n")
+	})
 	for line, want := range map[string]string{
-		"": "", "s": "s", "sh": "show se", "show se": "show se", "show ser": "show servers state ", "x": "x", "quit;  se": "quit;set server ",
+		"": "", "sh": "sh", "sho": "show ", "show se": "show se", "show ser": "show servers ", "show servers": "show servers ",
+		"show servers state ": "show servers state be ", "x": "x", "quit;  se": "quit;  set ", "set server b": "set server be/s",
+		"set server be/s2": "set server be/s22 ", "expert-mode ": "expert-mode o", "expert-mode of": "expert-mode off ", "expert-mode off o": "expert-mode off o",
+		"disable frontend ": "disable frontend fe ", "shutdown sessions server be/s1": "shutdown sessions server be/s1 ", "quit ": "quit ",
+		"show stat a desc d": "show stat a desc desc ", "set server be/s1 ": "set server be/s1 ",
 	} {
-		if got, _ := complete(known, line); got != want {
+		if got, _ := known.complete(line); got != want {
 			t.Errorf("%q becomes %q, want %q", line, got, want)
 		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times for names", asked)
+	}
+	if _, choices := known.complete("s"); !cmp.Equal(choices, []string{"set", "show", "shutdown"}) {
+		t.Errorf("choices %q", choices)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	home := testutil.TempDir(t)
+	for _, test := range []struct {
+		environ []string
+		want    string
+	}{
+		{nil, ""},
+		{[]string{"HOME=relative"}, ""},
+		{[]string{"HOME=/h"}, "/h/.local/state/penstock/history"},
+		{[]string{"HOME=/h", "XDG_STATE_HOME=x"}, "/h/.local/state/penstock/history"},
+		{[]string{"HOME=/h", "XDG_STATE_HOME=/s"}, "/s/penstock/history"},
+	} {
+		if got := (&environment{environ: test.environ}).historyPath(); got != test.want {
+			t.Errorf("%q: %q, want %q", test.environ, got, test.want)
+		}
+	}
+	path := filepath.Join(home, "deep", "history")
+	h := openHistory(path)
+	other := openHistory(path)
+	for _, line := range []string{"show info", "show info", " secret", "", "a\x1bb", "show stat"} {
+		h.Add(line)
+	}
+	other.Add("show sess")
+	h.paused = true
+	h.Add("payload")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	if h = openHistory(path); h.Len() != 3 || h.At(0) != "show sess" || h.At(2) != "show info" {
+		t.Errorf("remembered %q", h.lines)
+	}
+	mustWrite := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustWrite(strings.Repeat("a line of some length\n\x00\n", historySize/20) + "last")
+	if h = openHistory(path); h.Len() != historyLines || h.At(0) != "last" {
+		t.Errorf("%d lines, the last one %q", h.Len(), h.At(0))
+	}
+	if text, err := os.ReadFile(path); err != nil || len(text) > historySize || !strings.HasSuffix(string(text), "length\nlast\n") {
+		t.Errorf("%d bytes were left, %v", len(text), err)
+	}
+	for range historyLines {
+		h.Add("x")
+		h.Add("y")
+	}
+	if h.Len() != historyLines || h.At(0) != "y" {
+		t.Errorf("%d lines", h.Len())
+	}
+	if h = openHistory(filepath.Join(path, "not", "a", "directory")); h.Len() != 0 {
+		t.Error("lines from nowhere")
+	}
+	h.Add("only remembered")
+	if h.Len() != 1 {
+		t.Error("forgotten")
 	}
 }
 
 func FuzzAnswerJSON(f *testing.F) {
-	for _, seed := range []string{"", "a: b\n", "# a,b,\n\"x,1\n", "1\n# a b\nc", "0x1: a=b c[d]\n0x2", "[1]", "[", ": x\n"} {
+	for _, seed := range []string{"", "a: b\n", "# a,b,\n\"x,1\n", "1\n# a b\nc", "0x1: a=b c[d]\n0x2", "[1]", "[", ": x\n", "  : ", "  set server <bk>/<srv> [a|b]* : x\nset server "} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		k := &ctl{env: &environment{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}, json: true}
 		k.show(text)
 		cutPrompt(text)
-		complete(commandsOf(text), text)
+		completer := newCompleter(text, func() []top.Row { return top.ParseStat(text) })
+		if completed, _ := completer.complete(text); !strings.HasPrefix(completed, text) {
+			t.Fatalf("%q becomes %q", text, completed)
+		}
 	})
 }

@@ -37,11 +37,11 @@ func FuzzArgs(f *testing.F) {
 			}
 			return
 		}
-		commands := []string{commandCtl, commandRun, commandCheck, commandVersion, commandHelp, commandCondition}
+		commands := []string{commandCtl, commandTop, commandRun, commandCheck, commandVersion, commandHelp, commandCondition}
 		if !slices.Contains(commands, words[0]) {
 			t.Fatalf("%q: %q does not begin with a command", args, words)
 		}
-		if words[0] == commandHelp || words[0] == commandCtl {
+		if words[0] == commandHelp || words[0] == commandCtl || words[0] == commandTop {
 			return
 		}
 		for _, word := range words[1:] {

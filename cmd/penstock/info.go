@@ -4,8 +4,10 @@ import (
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"time"
 
 	"github.com/penstock/penstock/internal/engine"
+	"github.com/penstock/penstock/internal/process"
 	"github.com/penstock/penstock/internal/stats"
 )
 
@@ -29,8 +31,6 @@ func (b *balancer) info() stats.Info {
 		OpenFileLimit: b.limits.openFiles,
 		MaxSock:       b.limits.maxSock,
 		HardMaxConn:   g.MaxConn,
-		ConnRateLimit: uint64(max(g.MaxConnRate, 0)),
-		SessRateLimit: uint64(max(g.MaxSessRate, 0)),
 		Warnings:      uint64(b.report.Warnings()),
 	}
 	b.engine.Fill(&info)
@@ -40,6 +40,20 @@ func (b *balancer) info() stats.Info {
 		info.Jobs += own
 	}
 	return info
+}
+
+// handovers are what this process took over and gave away.
+func (b *balancer) handovers() stats.Handovers {
+	s := b.succession
+	s.mu.Lock()
+	h := stats.Handovers{Generation: s.status.Generation, In: uint64(s.status.Moved)}
+	if s.status.Done && len(s.status.From) > 0 {
+		h.Took = time.Duration(s.status.MoveMs) * time.Millisecond
+	}
+	s.mu.Unlock()
+	m := process.ReadMigrations()
+	h.Out, h.Lost, h.Migrated, h.Stuck = b.offer.given.Load(), b.offer.lost.Load(), m.Moved, m.Lost
+	return h
 }
 
 // memory is what the program took from the system and what of it is in use. Reading it does not stop

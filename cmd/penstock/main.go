@@ -1,7 +1,7 @@
 // Command penstock is a layer-4 load balancer that takes HAProxy's configuration and command line.
 //
 // Without a command by name it obeys HAProxy's arguments and runs the balancer. Its own commands are
-// run, check, reload, ctl, version and help.
+// run, check, reload, ctl, top, version and help.
 package main
 
 import (
@@ -87,6 +87,7 @@ func newApp(env *environment) *cli.App {
 			checkCommand(env),
 			reloadCommand(env),
 			ctlCommand(env),
+			topCommand(env),
 			versionCommand(env),
 			conditionCommand(env),
 		},

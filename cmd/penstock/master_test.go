@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -39,22 +36,7 @@ func startMaster(tb testing.TB, s *setup, args ...string) *mastered {
 // command sends a line to the master's command line and returns the answer, "" while nothing listens.
 func (m *mastered) command(line string) string {
 	m.tb.Helper()
-	conn, err := net.Dial("unix", m.cli)
-	if err != nil {
-		return ""
-	}
-	defer conn.Close()
-	if err = conn.SetDeadline(time.Now().Add(testutil.Deadline)); err != nil {
-		m.tb.Fatal(err)
-	}
-	if _, err = io.WriteString(conn, line+"\n"); err != nil {
-		return ""
-	}
-	if err = conn.(*net.UnixConn).CloseWrite(); err != nil {
-		return ""
-	}
-	answer, _ := io.ReadAll(conn) // a reload closes it
-	return string(answer)
+	return testutil.Ask(m.tb, m.cli, line)
 }
 
 // proc is what show proc says.

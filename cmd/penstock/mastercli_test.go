@@ -45,6 +45,13 @@ func TestMasterCLI(t *testing.T) {
 	} {
 		mustMatch(t, test.send, m.command(test.send), test.want)
 	}
+	// One command is one command here, too, although a master would take more.
+	if code, stdout, stderr := call(t, "ctl", "-s", m.cli, "@1", "show", "cli", "level"); code != exitOK || stdout != "admin\n" {
+		t.Errorf("ctl: code %d, %q, %q", code, stdout, stderr)
+	}
+	if code, _, stderr := call(t, "top", "-s", m.cli, "--once"); code != exitFailure || !strings.Contains(stderr, "not its master's") {
+		t.Errorf("top: code %d, %q", code, stderr)
+	}
 }
 
 // Every form of -S stays open over a reload, and the sessions of the old program are closed.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/penstock/penstock/internal/handover"
 	"github.com/penstock/penstock/internal/logging"
+	"github.com/penstock/penstock/internal/session"
 )
 
 // offer is what this process lets a younger one take over. It can be found before it serves, because a younger
@@ -14,6 +16,8 @@ type offer struct {
 	giver    *handover.Giver
 	serving  chan struct{} // closed when the engine runs
 	once     sync.Once
+
+	given, lost atomic.Uint64 // sessions
 
 	taken []bool // which listeners the successor accepts from; of the handover's goroutine
 }
@@ -32,9 +36,9 @@ func newOffer(b *balancer) *offer {
 		Resume:     b.engine.AcceptAgain,
 		Finish:     o.finish,
 		Next:       b.engine.Freeze,
-		Commit:     b.engine.Commit,
+		Commit:     o.commit,
 		Restore:    b.engine.Restore,
-		Lost:       b.engine.Lose,
+		Lost:       o.lose,
 		Status:     b.succession.text,
 	}, func(format string, args ...any) { b.event(logging.LevelNotice, format, args...) })
 	if err != nil {
@@ -75,6 +79,16 @@ func (o *offer) drain(taken []bool) error {
 	o.balancer.engine.Offer()
 	o.balancer.engine.StopAccepting(taken)
 	return nil
+}
+
+func (o *offer) commit(batch []session.Snapshot) {
+	o.given.Add(uint64(len(batch)))
+	o.balancer.engine.Commit(batch)
+}
+
+func (o *offer) lose(batch []session.Snapshot) {
+	o.lost.Add(uint64(len(batch)))
+	o.balancer.engine.Lose(batch)
 }
 
 func (o *offer) finish() {

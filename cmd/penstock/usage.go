@@ -17,12 +17,14 @@ A new process in the place of the running one, with its connections:
   penstock reload -f /etc/haproxy/haproxy.cfg -p /run/penstock.pid
 A command for the running one, or a session with it:
   penstock ctl -s /run/penstock.sock show sess server be/s1
+What it does, second by second:
+  penstock top -s /run/penstock.sock
 
 ` + optionText
 
 // optionText lists HAProxy's arguments.
 const optionText = `Usage: penstock [-f <file or directory>]... [options] [-- <file>...]
-       penstock run | check | reload | ctl | version | help
+       penstock run | check | reload | ctl | top | version | help
 
   -f <path>      read a configuration file, or every *.cfg of a directory; repeatable
   -- <file>...   the words that follow are configuration files

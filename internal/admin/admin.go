@@ -21,6 +21,9 @@ func Commands(e func() *engine.Engine) []runtimeapi.Command {
 		internalCommands(e),
 		statCommands(e),
 		serverCommands(e),
+		dynamicCommands(e),
+		absentCommands(e),
+		developerCommands(e),
 		limitCommands(e),
 		frontendCommands(e),
 	)
@@ -49,10 +52,17 @@ func (t *target) state() *backend.Server { return t.backend().Server(t.server) }
 // findTarget finds the server of a first argument such as be/s1, where a name may be #id. It answers when there is
 // none.
 func findTarget(e *engine.Engine, r *runtimeapi.Request) (t target, ok bool) {
-	of, name, both := "", "", false
-	if len(r.Args) > 0 {
-		of, name, both = strings.Cut(r.Args[0], "/")
-	}
+	return findAnyTarget(e, r, false)
+}
+
+// findAnyTarget is findTarget, for servers of disabled proxies too.
+func findAnyTarget(e *engine.Engine, r *runtimeapi.Request, disabled bool) (t target, ok bool) {
+	return findTargetNamed(e, r, arg(r, 0), disabled)
+}
+
+// findTargetNamed is findAnyTarget for a name that stands elsewhere.
+func findTargetNamed(e *engine.Engine, r *runtimeapi.Request, ref string, disabled bool) (t target, ok bool) {
+	of, name, both := strings.Cut(ref, "/")
 	if !both || of == "" || name == "" {
 		r.Fail("Require 'backend/server'.")
 		return t, false
@@ -62,16 +72,16 @@ func findTarget(e *engine.Engine, r *runtimeapi.Request) (t target, ok bool) {
 		r.Fail(noBackend)
 		return t, false
 	}
-	c := e.Config().Proxies[proxy]
-	if c.Disabled {
+	if !disabled && e.Config().Proxies[proxy].Disabled {
 		r.Fail("Proxy is disabled.")
 		return t, false
 	}
 	id, byID := numbered(name)
 	b := e.Backend(proxy)
-	server := slices.IndexFunc(c.Servers, func(s *config.Server) bool { return !s.Departed && s.Name == name })
-	for i := 0; byID && i < b.NumServers(); i++ {
-		if b.Server(i).ID == id && !c.Servers[i].Departed {
+	servers := e.Servers(proxy)
+	server := slices.IndexFunc(servers, func(s *config.Server) bool { return !s.Departed && s.Name == name })
+	for i := range servers {
+		if byID && b.Server(i).ID == id && !servers[i].Departed {
 			server = i
 		}
 	}
@@ -79,7 +89,7 @@ func findTarget(e *engine.Engine, r *runtimeapi.Request) (t target, ok bool) {
 		r.Fail(noServer)
 		return t, false
 	}
-	return target{e, proxy, server, c.Servers[server]}, true
+	return target{e, proxy, server, servers[server]}, true
 }
 
 // findProxy finds a proxy by name or #id, -1 for none.

@@ -20,7 +20,7 @@ func frontendCommands(e func() *engine.Engine) []runtimeapi.Command {
 				case was == engine.FrontendStopped:
 					r.Fail("%s", stopped)
 				case was == to:
-					r.Fail("%s", same)
+					r.Message(runtimeapi.SeverityNotice, "%s", same)
 				case !ok:
 					r.Fail("%s", failed)
 				}

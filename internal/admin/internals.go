@@ -81,6 +81,10 @@ func showErrors(e *engine.Engine, r *runtimeapi.Request) {
 
 func showEvents(r *runtimeapi.Request) {
 	if len(r.Args) > 0 && !strings.HasPrefix(r.Args[0], "-") {
+		if r.Level() < runtimeapi.LevelOperator {
+			r.Fail("Permission denied")
+			return
+		}
 		r.Fail("No such event sink")
 		return
 	}

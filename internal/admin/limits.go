@@ -20,6 +20,10 @@ func limitCommands(e func() *engine.Engine) []runtimeapi.Command {
 }
 
 func setMaxConnServer(e *engine.Engine, r *runtimeapi.Request) {
+	e.Steady(func() { setMaxConnOf(e, r) })
+}
+
+func setMaxConnOf(e *engine.Engine, r *runtimeapi.Request) {
 	t, ok := findTarget(e, r)
 	if !ok {
 		return

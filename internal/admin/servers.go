@@ -18,9 +18,11 @@ import (
 func serverCommands(e func() *engine.Engine) []runtimeapi.Command {
 	on := func(f func(t target, r *runtimeapi.Request)) func(*runtimeapi.Request) {
 		return func(r *runtimeapi.Request) {
-			if t, ok := findTarget(e(), r); ok {
-				f(t, r)
-			}
+			e().Steady(func() {
+				if t, ok := findTarget(e(), r); ok {
+					f(t, r)
+				}
+			})
 		}
 	}
 	of := func(f func(e *engine.Engine, r *runtimeapi.Request)) func(*runtimeapi.Request) {
@@ -210,11 +212,11 @@ func setAddr(t target, r *runtimeapi.Request) {
 		changes = append(changes, fmt.Sprintf("port changed from '%s' to '%s'", from, now))
 	}
 	if len(changes) == 0 {
-		r.Reply("nothing changed")
+		r.Message(runtimeapi.SeverityWarning, "nothing changed")
 		return
 	}
 	t.SetDestination(t.proxy, t.server, to)
-	r.Reply("%s%s", strings.Join(changes, ", "), by)
+	r.Message(runtimeapi.SeverityWarning, "%s%s", strings.Join(changes, ", "), by)
 }
 
 // portText is a port, or what is added to the client's.
@@ -301,7 +303,7 @@ func showServersConn(e *engine.Engine, r *runtimeapi.Request) {
 		if !c.Kind.HasBackend() || c.Departed || only >= 0 && i != only {
 			continue
 		}
-		for n, s := range c.Servers {
+		for n, s := range e.Servers(i) {
 			if s.Departed {
 				continue
 			}

@@ -18,9 +18,9 @@ func statCommands(e func() *engine.Engine) []runtimeapi.Command {
 			Run:  func(r *runtimeapi.Request) { showStat(e(), r) },
 		},
 		{
-			Words: []string{"clear", "counters"}, Usage: "clear counters [all]", Level: runtimeapi.LevelOperator,
-			Help: "forget the highest values, or all counters",
-			Run:  func(r *runtimeapi.Request) { clearCounters(e(), r) },
+			Words: []string{"clear", "counters"}, Usage: "clear counters [all] [server <bk>/<srv>]", Level: runtimeapi.LevelOperator,
+			Help: "forget the highest values, or all counters, of all or of one server", Example: "clear counters all server be/s1",
+			Run: func(r *runtimeapi.Request) { clearCounters(e(), r) },
 		},
 	}
 }
@@ -91,5 +91,21 @@ func clearCounters(e *engine.Engine, r *runtimeapi.Request) {
 		r.Fail("Permission denied")
 		return
 	}
-	e.ClearCounters(all)
+	args := r.Args
+	if all {
+		args = args[1:]
+	}
+	if len(args) == 0 || args[0] != "server" {
+		e.ClearCounters(all)
+		return
+	}
+	e.Steady(func() {
+		ref := ""
+		if len(args) > 1 {
+			ref = args[1]
+		}
+		if t, ok := findTargetNamed(e, r, ref, true); ok {
+			e.ClearServer(t.proxy, t.server, all)
+		}
+	})
 }

@@ -108,6 +108,9 @@ func TestShowStat(t *testing.T) {
 		{operator, "clear counters", "\n"},
 		{operator, "clear counters all", "Permission denied\n\n"},
 		{admin, "clear counters all", "\n"},
+		{operator, "clear counters server", "Require 'backend/server'.\n\n"},
+		{operator, "clear counters server nope/s1", "No such backend.\n\n"},
+		{operator, "clear counters all server nope/s1", "Permission denied\n\n"},
 	} {
 		answer := mustAsk(t, test.socket, test.line)
 		if !strings.HasPrefix(answer, "# ") {

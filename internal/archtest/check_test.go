@@ -18,6 +18,7 @@ var layers = map[string]int{
 	"internal/balance":    1,
 	"internal/proxyproto": 1,
 	"internal/statefile":  1,
+	"internal/top":        1,
 	"internal/backend":    2,
 	"internal/rules":      2,
 	"internal/logging":    2,
@@ -52,6 +53,7 @@ var restricted = []struct {
 	{"github.com/alicebob/miniredis", []string{"cmd/penstock-demo"}, false},
 	{"github.com/gomodule/redigo", []string{"cmd/penstock-demo"}, false},
 	{"github.com/go-sql-driver/mysql", nil, false},
+	{"github.com/prometheus", nil, false},
 	{"go.uber.org/goleak", []string{"internal/testutil"}, false},
 }
 

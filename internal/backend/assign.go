@@ -64,7 +64,7 @@ func (b *Backend) Assign(req Request) (server int32, v Verdict) {
 // Take asks for a slot of a given server, whatever the algorithm says: the server was chosen by
 // other means. A retry on the server whose slot the session still holds needs no call.
 func (b *Backend) Take(server int32) Verdict {
-	if !b.servers[server].up.Load() {
+	if !b.at(server).up.Load() {
 		return NoServer
 	}
 	return b.takeOrQueue(server)
@@ -72,7 +72,7 @@ func (b *Backend) Take(server int32) Verdict {
 
 // Adopt counts a session that already is on a server, whatever the server's state and limit.
 func (b *Backend) Adopt(server int32) {
-	b.servers[server].served.Add(1)
+	b.at(server).served.Add(1)
 	if b.counting {
 		b.conns.Add(1)
 	}
@@ -80,7 +80,7 @@ func (b *Backend) Adopt(server int32) {
 
 // Release gives a slot back. If somebody waits for it, it goes there at once.
 func (b *Backend) Release(server int32) {
-	b.servers[server].served.Add(-1)
+	b.at(server).served.Add(-1)
 	if b.counting {
 		b.conns.Add(-1)
 	}
@@ -93,7 +93,7 @@ func (b *Backend) Release(server int32) {
 
 // takeOrQueue takes a slot of a server that cannot be replaced by another one.
 func (b *Backend) takeOrQueue(i int32) Verdict {
-	s := &b.servers[i]
+	s := b.at(i)
 	switch {
 	case b.take(s):
 		return Assigned
@@ -163,11 +163,20 @@ func (b *Backend) fullLimit(s *Server, more int64) int32 {
 	if s.minConn == 0 || b.fullConn == 0 || s.minConn >= limit {
 		return limit
 	}
-	conns := b.conns.Load() + more
+	conns := b.load() + more
 	if conns >= b.fullConn {
 		return limit
 	}
 	return max(s.minConn, int32(conns*int64(limit)/b.fullConn))
+}
+
+// load is the number of sessions that hold a slot or wait for one. They are counted where the configuration needs that;
+// a minconn that came with a server at run time has them summed up.
+func (b *Backend) load() int64 {
+	if b.counting {
+		return b.conns.Load()
+	}
+	return int64(b.Served()) + b.queue.waiting.Load()
 }
 
 // free reports whether s has a slot for a newcomer.
@@ -184,7 +193,7 @@ func (b *Backend) free(s *Server) bool {
 // keep their shares among themselves.
 func (b *Backend) robin(t *table, avoid int32) int32 {
 	at := b.cursor.Add(1) - 1
-	if i := t.order.At(at); i != avoid && b.take(&b.servers[i]) {
+	if i := t.order.At(at); i != avoid && b.take(b.at(i)) {
 		return i
 	}
 	if !b.anyFree(t, avoid) {
@@ -196,7 +205,7 @@ func (b *Backend) robin(t *table, avoid int32) int32 {
 		if i == avoid || i == full {
 			continue
 		}
-		if b.take(&b.servers[i]) {
+		if b.take(b.at(i)) {
 			b.cursor.Add(uint64(n))
 			return i
 		}
@@ -208,7 +217,7 @@ func (b *Backend) robin(t *table, avoid int32) int32 {
 // anyFree reports whether a server other than avoid has a slot.
 func (b *Backend) anyFree(t *table, avoid int32) bool {
 	for _, i := range t.group {
-		if i != avoid && b.free(&b.servers[i]) {
+		if i != avoid && b.free(b.at(i)) {
 			return true
 		}
 	}
@@ -217,7 +226,7 @@ func (b *Backend) anyFree(t *table, avoid int32) bool {
 
 // lastResort takes a slot of the server to avoid, if it is one of the group and has one.
 func (b *Backend) lastResort(t *table, avoid int32) int32 {
-	if avoid >= 0 && t.member[avoid] && b.take(&b.servers[avoid]) {
+	if avoid >= 0 && t.member[avoid] && b.take(b.at(avoid)) {
 		return avoid
 	}
 	return None
@@ -226,7 +235,7 @@ func (b *Backend) lastResort(t *table, avoid int32) int32 {
 // first takes a slot of the server with the lowest identifier that has one.
 func (b *Backend) first(t *table, avoid int32) int32 {
 	for _, i := range t.byID {
-		if i != avoid && b.take(&b.servers[i]) {
+		if i != avoid && b.take(b.at(i)) {
 			return i
 		}
 	}
@@ -251,7 +260,7 @@ func (b *Backend) leastConn(t *table, avoid int32) (int32, Verdict) {
 			}
 			return i, Assigned
 		}
-		s := &b.servers[i]
+		s := b.at(i)
 		if try < 4 && s.served.Load() != served {
 			continue
 		}
@@ -284,7 +293,7 @@ func (b *Backend) least(t *table, avoid int32, at uint64) (best, served int32) {
 		if i == avoid {
 			continue
 		}
-		s := &b.servers[i]
+		s := b.at(i)
 		now, queued := s.served.Load(), s.queued.Load()
 		if s.maxConn.Load() > 0 && now+queued >= b.limit(s, 1)+s.maxQueue {
 			continue
@@ -307,18 +316,18 @@ func (b *Backend) random(t *table, req Request) int32 {
 	var served, weight int
 	for n := range b.draws {
 		i := b.onRing(t, balance.Avalanche(req.Rand+uint32(n)*0x9e3779b9), req.Avoid)
-		now, w := int(b.servers[i].served.Load()), int(t.weight[i])
+		now, w := int(b.at(i).served.Load()), int(t.weight[i])
 		if best == None || balance.LessLoaded(now, w, served, weight) {
 			best, served, weight = i, now, w
 		}
 	}
-	if !b.take(&b.servers[best]) {
+	if !b.take(b.at(best)) {
 		return None
 	}
 	return best
 }
 
-// hashed is the server that the client's hash leads to.
+// hashed is the server that the client's hash leads to. A map knows no other one, not even for another try.
 func (b *Backend) hashed(t *table, req Request) int32 {
 	if len(t.group) == 1 {
 		return t.group[0]
@@ -327,20 +336,10 @@ func (b *Backend) hashed(t *table, req Request) int32 {
 	if b.avalanche {
 		hash = balance.Avalanche(hash)
 	}
-	if !b.hashMap {
-		return b.onRing(t, hash, req.Avoid)
+	if b.hashMap {
+		return t.order.Lookup(hash)
 	}
-	i := t.order.Lookup(hash)
-	if i != req.Avoid {
-		return i
-	}
-	at := t.order.Position(hash)
-	for n := 1; n < t.order.Len(); n++ {
-		if i := t.order.At(at + uint64(n)); i != req.Avoid {
-			return i
-		}
-	}
-	return i
+	return b.onRing(t, hash, req.Avoid)
 }
 
 // onRing is the owner of the point nearest to hash or, when that server is to be avoided or carries
@@ -360,7 +359,7 @@ func (b *Backend) onRing(t *table, hash uint32, avoid int32) int32 {
 			return i
 		}
 		share := balance.Share(served, b.factor, int(t.below[i]), int(t.weight[i]), t.total)
-		if int(b.servers[i].served.Load()) < share {
+		if int(b.at(i).served.Load()) < share {
 			return i
 		}
 	}

@@ -35,13 +35,13 @@ type Backend struct {
 	fullConn  int64 // the number of sessions at which minconn has grown to maxconn; 0: no ramp
 	counting  bool  // conns is kept, because something depends on it
 	divisor   int   // static algorithms: the common divisor of the configured weights
-	servers   []Server
 	deliver   func(w Waiter, server int32)
 	observed  func(server, errors int)
 
 	history history
 	table   atomic.Pointer[table]
-	control sync.Mutex // held while the table is built; taken before queue.mu
+	servers atomic.Pointer[[]*Server] // by place, see place.go
+	control sync.Mutex                // held while the table is built; taken before queue.mu
 
 	_      [cacheLine]byte
 	cursor atomic.Uint64 // visits made by the round robins; where least connections starts to look
@@ -51,7 +51,8 @@ type Backend struct {
 	queue  queue
 }
 
-// Server is the shared state of one server. Its exported fields never change.
+// Server is the shared state of one server. Its exported fields never change: a server that takes the place of another
+// is another Server.
 type Server struct {
 	Name     string
 	ID       int
@@ -82,6 +83,7 @@ type Server struct {
 	served       atomic.Int32
 	mostServed   atomic.Int32
 	sessions     atomic.Uint64
+	chosen       atomic.Uint64
 	connErrors   atomic.Uint64
 	retries      atomic.Uint64
 	redispatches atomic.Uint64
@@ -117,7 +119,6 @@ func New(p *config.Proxy, id int) *Backend {
 		avalanche: p.Balance.Avalanche,
 		factor:    p.Balance.Factor,
 		allBackup: p.AllBackups,
-		servers:   make([]Server, len(p.Servers)),
 	}
 	if b.algorithm == config.Random && p.Balance.Draws == 0 {
 		b.draws = 2
@@ -127,37 +128,23 @@ func New(p *config.Proxy, id int) *Backend {
 		weights[i] = c.Weight
 	}
 	b.divisor = balance.GCD(weights)
+	all := make([]Server, len(p.Servers))
+	list := make([]*Server, len(p.Servers))
 	ramp := false
 	for i, c := range p.Servers {
-		s := &b.servers[i]
-		s.Name, s.ID, s.Index, s.Backup, s.Disabled = c.Name, c.ID, int32(i), c.Backup, c.Disabled
-		if s.ID == 0 {
-			s.ID = i + 1
-		}
-		// A minconn at or above maxconn is the limit itself.
-		s.maxConn.Store(int32(max(c.MaxConn, c.MinConn)))
-		if c.MinConn > 0 && c.MinConn < c.MaxConn {
-			s.minConn = int32(c.MinConn)
-			ramp = true
-		}
-		s.maxQueue = int32(c.MaxQueue)
-		s.initWeight = int32(c.Weight)
-		s.userWeight.Store(int32(c.Weight))
-		s.scale.Store(balance.WeightScale)
-		s.share.Store(100)
-		s.weight.Store(int32(b.effective(s, c.Weight)))
-		s.operation.Store(uint32(Running))
+		s := &all[i]
+		b.begin(s, c, i)
 		if c.Disabled {
 			s.admin.Store(uint32(ForcedMaint | Configured))
 		}
 		s.up.Store(!c.Disabled)
-		s.history.begin()
+		ramp = ramp || s.minConn > 0
+		list[i] = s
 	}
-	if ramp {
-		b.fullConn = int64(p.FullConn)
-	}
+	b.servers.Store(&list)
+	b.fullConn = int64(p.FullConn)
 	b.history.begin()
-	b.counting = b.fullConn > 0 || b.factor > 0
+	b.counting = ramp && b.fullConn > 0 || b.factor > 0
 	b.queue.init(len(p.Servers))
 	b.table.Store(b.build())
 	return b
@@ -170,11 +157,14 @@ func New(p *config.Proxy, id int) *Backend {
 // answered it at once or Cancel took it out of the queue.
 func (b *Backend) SetDeliver(deliver func(w Waiter, server int32)) { b.deliver = deliver }
 
-// Server is the i-th server in declaration order, from 0.
-func (b *Backend) Server(i int) *Server { return &b.servers[i] }
+// Server is the server at a place: those of the configuration in declaration order from 0, then those that were added.
+func (b *Backend) Server(i int) *Server { return (*b.servers.Load())[i] }
 
-// NumServers is the number of servers, usable or not.
-func (b *Backend) NumServers() int { return len(b.servers) }
+// NumServers is the number of places. It never becomes less.
+func (b *Backend) NumServers() int { return len(*b.servers.Load()) }
+
+// at is Server for those who count in int32.
+func (b *Backend) at(i int32) *Server { return (*b.servers.Load())[i] }
 
 // Static reports whether the algorithm cannot follow a change of weights: it accepts only 0 and the
 // configured weight.
@@ -204,9 +194,9 @@ func (b *Backend) effective(s *Server, weight int) int {
 func (b *Backend) build() *table {
 	t := &table{
 		lone:   None,
-		weight: make([]int32, len(b.servers)),
-		below:  make([]int32, len(b.servers)),
-		member: make([]bool, len(b.servers)),
+		weight: make([]int32, b.NumServers()),
+		below:  make([]int32, b.NumServers()),
+		member: make([]bool, b.NumServers()),
 	}
 	t.group = b.usable(false)
 	if len(t.group) == 0 {
@@ -221,7 +211,7 @@ func (b *Backend) build() *table {
 	}
 	list := make([]balance.Server, len(t.group))
 	for n, i := range t.group {
-		s := &b.servers[i]
+		s := b.at(i)
 		list[n] = balance.Server{Index: i, Weight: int(s.weight.Load()), Key: balance.Key(s.ID)}
 		t.member[i] = true
 		t.weight[i] = int32(list[n].Weight)
@@ -238,7 +228,7 @@ func (b *Backend) build() *table {
 		t.order = balance.NewMap(list)
 	case b.algorithm == config.First:
 		t.byID = slices.Clone(t.group)
-		slices.SortStableFunc(t.byID, func(i, j int32) int { return cmp.Compare(b.servers[i].ID, b.servers[j].ID) })
+		slices.SortStableFunc(t.byID, func(i, j int32) int { return cmp.Compare(b.at(i).ID, b.at(j).ID) })
 	case b.algorithm == config.SourceHash, b.algorithm == config.Random:
 		t.ring = balance.NewRing(list)
 	}
@@ -248,8 +238,8 @@ func (b *Backend) build() *table {
 // usable lists the usable servers on one side.
 func (b *Backend) usable(backup bool) []int32 {
 	var list []int32
-	for i := range b.servers {
-		s := &b.servers[i]
+	for i := range b.NumServers() {
+		s := b.Server(i)
 		if s.Backup == backup && s.Usable() {
 			list = append(list, int32(i))
 		}
@@ -262,7 +252,7 @@ func (b *Backend) usable(backup bool) []int32 {
 func (b *Backend) SetWeight(i, weight int) {
 	b.control.Lock()
 	defer b.control.Unlock()
-	s := &b.servers[i]
+	s := b.Server(i)
 	s.userWeight.Store(int32(weight))
 	s.weight.Store(b.weigh(s))
 	b.publish()
@@ -273,7 +263,7 @@ func (b *Backend) SetWeight(i, weight int) {
 func (b *Backend) SetMaxConn(i, maxConn int) {
 	b.control.Lock()
 	defer b.control.Unlock()
-	b.servers[i].maxConn.Store(int32(maxConn))
+	b.Server(i).maxConn.Store(int32(maxConn))
 	b.serveAll()
 }
 

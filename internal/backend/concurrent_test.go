@@ -293,8 +293,8 @@ func (a *account) check() {
 		queued[server+1]++
 	}
 	table := a.b.table.Load()
-	for i := range a.b.servers {
-		s := &a.b.servers[i]
+	for i := range a.b.NumServers() {
+		s := a.b.Server(i)
 		if s.served.Load() != served[i] || s.queued.Load() != queued[i+1] {
 			a.t.Fatalf("server %d: %d served, %d queued, want %d, %d", i, s.served.Load(), s.queued.Load(), served[i], queued[i+1])
 		}

@@ -51,8 +51,8 @@ func (b *Backend) Alive() bool { return len(b.table.Load().group) > 0 }
 
 // ClearMaxima forgets the highest values ever.
 func (b *Backend) ClearMaxima() {
-	for i := range b.servers {
-		b.servers[i].mostServed.Store(0)
+	for i := range b.NumServers() {
+		b.Server(i).mostServed.Store(0)
 	}
 	b.queue.mu.Lock()
 	defer b.queue.mu.Unlock()
@@ -65,10 +65,25 @@ func (b *Backend) ClearMaxima() {
 func (b *Backend) ClearCounters() {
 	b.ClearMaxima()
 	b.history.downs.Store(0)
-	for i := range b.servers {
-		s := &b.servers[i]
-		s.connErrors.Store(0)
-		s.retries.Store(0)
-		s.redispatches.Store(0)
+	for i := range b.NumServers() {
+		b.Server(i).clear()
 	}
+}
+
+// ClearServer is ClearMaxima or, with all, ClearCounters for one server.
+func (b *Backend) ClearServer(i int, all bool) {
+	s := b.Server(i)
+	s.mostServed.Store(0)
+	b.queue.mu.Lock()
+	b.queue.lines[i+1].longest = 0
+	b.queue.mu.Unlock()
+	if all {
+		s.clear()
+	}
+}
+
+func (s *Server) clear() {
+	s.connErrors.Store(0)
+	s.retries.Store(0)
+	s.redispatches.Store(0)
 }

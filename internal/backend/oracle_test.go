@@ -118,7 +118,7 @@ func (h haproxy) mustServer(tb testing.TB, source netip.Addr) int32 {
 // mustHold connects like mustServer and leaves the connection open.
 func (h haproxy) mustHold(tb testing.TB, source netip.Addr) (int32, net.Conn) {
 	tb.Helper()
-	dialer := net.Dialer{Timeout: 10 * time.Second}
+	dialer := net.Dialer{Timeout: time.Minute}
 	if source.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
 	}
@@ -127,7 +127,7 @@ func (h haproxy) mustHold(tb testing.TB, source netip.Addr) (int32, net.Conn) {
 		tb.Fatal(err)
 	}
 	answer := make([]byte, 1)
-	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		tb.Fatal(err)
 	}
 	if _, err := io.ReadFull(c, answer); err != nil {

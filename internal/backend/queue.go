@@ -22,11 +22,13 @@ import (
 // Grants are collected under the lock and delivered after it, a handful at a time; the slab grows to
 // the largest number of waiters there ever was and is used again from its free list.
 
-// Waiter is a session that waits: its worker, its slot there and the generation of that slot.
+// Waiter is a session that waits: its worker, its slot there and the generation of that slot. Place is for those that
+// leave a queue: how many left it with a slot since this one entered, plus one.
 type Waiter struct {
 	Worker uint16
 	Slot   uint32
 	Gen    uint32
+	Place  int32
 }
 
 // Ticket is a place in a queue. The zero Ticket is none.
@@ -75,6 +77,16 @@ func (q *queue) init(servers int) {
 	for i := range q.lines {
 		q.lines[i].head, q.lines[i].tail = nobody, nobody
 	}
+}
+
+// open makes an empty line for a place, a new one or one that is used again.
+func (q *queue) open(place int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if place+1 == len(q.lines) {
+		q.lines = append(q.lines, line{})
+	}
+	q.lines[place+1] = line{head: nobody, tail: nobody}
 }
 
 // push appends a waiter to a line.
@@ -160,7 +172,7 @@ func (a *batch) full() bool { return a.n == len(a.grants) }
 func (b *Backend) Enqueue(w Waiter, server int32) (t Ticket, granted, place int32) {
 	q := &b.queue
 	q.mu.Lock()
-	if server == None && len(b.table.Load().group) == 0 || server != None && !b.servers[server].up.Load() {
+	if server == None && len(b.table.Load().group) == 0 || server != None && !b.at(server).up.Load() {
 		q.mu.Unlock()
 		return Ticket{}, Reassign, 0
 	}
@@ -217,9 +229,7 @@ func (b *Backend) Cancel(t Ticket) bool {
 	return true
 }
 
-// QueuePos is, for one that still waits, how many left the queue with a slot since it entered, plus
-// one: what the log shows as the queue position of a session that gives up. For one that got its
-// slot it is the place that Enqueue returned. It is 0 for a ticket that waits no more.
+// QueuePos is the Place that one has who still waits, and 0 for a ticket that waits no more.
 func (b *Backend) QueuePos(t Ticket) int32 {
 	q := &b.queue
 	q.mu.Lock()
@@ -228,8 +238,11 @@ func (b *Backend) QueuePos(t Ticket) int32 {
 	if e == nil {
 		return 0
 	}
-	return int32(q.lines[e.line+1].passed-e.passed) + 1
+	return q.place(e)
 }
+
+// place is what the log shows for an entry that leaves its queue now.
+func (q *queue) place(e *entry) int32 { return int32(q.lines[e.line+1].passed-e.passed) + 1 }
 
 // count publishes that a line became longer or shorter; the queue's lock is held.
 func (b *Backend) count(server int32, by int64) {
@@ -237,7 +250,7 @@ func (b *Backend) count(server int32, by int64) {
 	if server == None {
 		b.queue.shared.Add(by)
 	} else {
-		b.servers[server].queued.Add(int32(by))
+		b.at(server).queued.Add(int32(by))
 	}
 }
 
@@ -245,7 +258,7 @@ func (b *Backend) count(server int32, by int64) {
 // Only a server that takes part in the balancing serves the backend's queue. The lock is held.
 func (b *Backend) grantServer(server int32, out *batch) {
 	q := &b.queue
-	s := &b.servers[server]
+	s := b.at(server)
 	shares := b.table.Load().member[server]
 	for !out.full() {
 		at := q.lines[server+1].head
@@ -258,9 +271,9 @@ func (b *Backend) grantServer(server int32, out *batch) {
 		if at == nobody || !b.takeFree(s, 0) {
 			return
 		}
-		e := &q.entries[at]
-		q.lines[e.line+1].passed++
+		line := q.entries[at].line
 		b.leave(at, server, out)
+		q.lines[line+1].passed++
 	}
 }
 
@@ -277,6 +290,7 @@ func (b *Backend) grantShared(out *batch) {
 // leave takes an entry out of its line with an answer; the lock is held.
 func (b *Backend) leave(at uint32, server int32, out *batch) {
 	e := &b.queue.entries[at]
+	e.waiter.Place = b.queue.place(e)
 	out.grants[out.n] = grant{waiter: e.waiter, server: server, ticket: Ticket{index: at, gen: e.gen}}
 	out.n++
 	line := e.line
@@ -302,7 +316,7 @@ func (b *Backend) serveAll() {
 	if b.queue.waiting.Load() == 0 {
 		return
 	}
-	for i := range b.servers {
+	for i := range b.NumServers() {
 		b.serve(int32(i))
 	}
 }

@@ -81,7 +81,7 @@ func (s *Server) SetSince(ago time.Duration) { s.history.changed.Store(int64(tim
 func (b *Backend) change(i int, set func(*Server)) (requeued int) {
 	b.control.Lock()
 	defer b.control.Unlock()
-	s := &b.servers[i]
+	s := b.Server(i)
 	wasUp, wasUsable, wasDraining := s.Up(), s.Usable(), s.draining()
 	set(s)
 	up := s.Operation() != Stopped
@@ -124,7 +124,7 @@ func (b *Backend) weigh(s *Server) int32 {
 func (b *Backend) Throttle(i, percent int) {
 	b.control.Lock()
 	defer b.control.Unlock()
-	s := &b.servers[i]
+	s := b.Server(i)
 	s.share.Store(int32(percent))
 	scale := min(balance.WeightScale*percent/100+1, balance.WeightScale)
 	if scale == int(s.scale.Load()) {
@@ -137,15 +137,15 @@ func (b *Backend) Throttle(i, percent int) {
 	b.serveAll()
 }
 
-// Share is the weight that the server has while it starts slowly, in the units of the weight set, and the percentage of
-// that; both rounded up.
+// Share is the weight that the server has while it starts slowly, in the units of the weight set and rounded up, and what
+// percentage of that its effective weight is, in HAProxy's way of rounding.
 func (b *Backend) Share(i int) (weight, percent int) {
-	s := &b.servers[i]
+	s := b.Server(i)
 	weight, percent = s.Weight(), 100
 	if !b.Static() && weight > 0 {
-		scale := int(s.scale.Load())
-		weight = (weight*scale + balance.WeightScale - 1) / balance.WeightScale
-		percent = (100*scale + balance.WeightScale - 1) / balance.WeightScale
+		effective := weight * int(s.scale.Load())
+		percent = (100*effective + balance.WeightScale - 1) / (balance.WeightScale * weight)
+		weight = (effective + balance.WeightScale - 1) / balance.WeightScale
 	}
 	return weight, percent
 }

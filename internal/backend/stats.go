@@ -1,5 +1,7 @@
 package backend
 
+import "github.com/penstock/penstock/internal/balance"
+
 // Usable reports whether the algorithms may choose the server.
 func (s *Server) Usable() bool { return s.up.Load() && s.weight.Load() > 0 }
 
@@ -26,6 +28,12 @@ func (s *Server) MaxServed() int { return int(s.mostServed.Load()) }
 
 // Queued is the number of sessions that wait for this very server.
 func (s *Server) Queued() int { return int(s.queued.Load()) }
+
+// Choose counts a session that was led to the server by the algorithm, whether or not it has to wait there.
+func (s *Server) Choose() { s.chosen.Add(1) }
+
+// Chosen is how often the algorithm led a session to the server.
+func (s *Server) Chosen() uint64 { return s.chosen.Load() }
 
 // CumSessions is the number of slots ever taken.
 func (s *Server) CumSessions() uint64 { return s.sessions.Load() }
@@ -57,8 +65,8 @@ func (b *Backend) Queued() int { return int(b.queue.waiting.Load()) }
 // Served is the number of slots taken on all servers.
 func (b *Backend) Served() int {
 	n := 0
-	for i := range b.servers {
-		n += b.servers[i].Served()
+	for i := range b.NumServers() {
+		n += b.Server(i).Served()
 	}
 	return n
 }
@@ -70,11 +78,21 @@ func (b *Backend) MaxQueued(server int32) int {
 	return int(b.queue.lines[server+1].longest)
 }
 
-// Members counts the usable servers, active and backup, and sums up the weights of those that share
+// EffectiveWeight is the sum of the weights with which those that share the load do so, in the units of the weights set,
+// rounded up.
+func (b *Backend) EffectiveWeight() int {
+	total := b.table.Load().total
+	if b.Static() {
+		return total * b.divisor
+	}
+	return (total + balance.WeightScale - 1) / balance.WeightScale
+}
+
+// Members counts the usable servers, active and backup, and sums up the weights set of those that share
 // the load at present.
 func (b *Backend) Members() (active, backup, weight int) {
-	for i := range b.servers {
-		s := &b.servers[i]
+	for i := range b.NumServers() {
+		s := b.Server(i)
 		switch {
 		case !s.Usable():
 		case s.Backup:
@@ -84,7 +102,7 @@ func (b *Backend) Members() (active, backup, weight int) {
 		}
 	}
 	for _, i := range b.table.Load().group {
-		weight += b.servers[i].Weight()
+		weight += b.at(i).Weight()
 	}
 	return active, backup, weight
 }

@@ -118,7 +118,7 @@ frontend f
 		}
 		_ = cmd.Wait() // its status says only that it was killed
 	})
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	random := rand.New(rand.NewPCG(5, 6))
 	for n := range 64 {

@@ -48,11 +48,6 @@ func (s *Sequence) Lookup(hash uint32) int32 {
 	return int32(s.order[s.once+int(hash%uint32(s.loop))])
 }
 
-// Position is the place in the loop that Lookup reads, as an argument for At.
-func (s *Sequence) Position(hash uint32) uint64 {
-	return uint64(s.once) + uint64(hash%uint32(s.loop))
-}
-
 // Len is the number of entries stored: after so many visits every server was met.
 func (s *Sequence) Len() int { return len(s.order) }
 

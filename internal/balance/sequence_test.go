@@ -163,9 +163,6 @@ func TestMapLookup(t *testing.T) {
 		if got, want := s.Lookup(hash), s.At(uint64(hash)); got != want {
 			t.Errorf("Lookup(%d) = %d, want %d", hash, got, want)
 		}
-		if got, want := s.At(s.Position(hash)), s.Lookup(hash); got != want {
-			t.Errorf("the entry at Position(%d) is %d, want %d", hash, got, want)
-		}
 	}
 }
 

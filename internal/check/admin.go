@@ -62,8 +62,20 @@ func (c *Checker) endOrders() {
 
 // order runs f for a server. It reports false when there is no such server or the checker has ended.
 func (c *Checker) order(backendID, server int, f func(*subject)) bool {
-	s := c.subjects[serverID{backendID, server}]
-	return s != nil && c.do(func() { f(s) })
+	found := false
+	return c.do(func() {
+		s := c.subjects[serverID{backendID, server}]
+		if found = s != nil; found {
+			f(s)
+		}
+	}) && found
+}
+
+// find is a server for those who are not the checker's goroutine.
+func (c *Checker) find(backendID, server int) *subject {
+	c.known.RLock()
+	defer c.known.RUnlock()
+	return c.subjects[serverID{backendID, server}]
 }
 
 // SetMaintenance puts a server into maintenance. Like all orders it reports false when the server is unknown or
@@ -93,7 +105,7 @@ func (c *Checker) SetReady(backendID, server int) bool {
 
 // Tracks reports whether a server takes its state from another one.
 func (c *Checker) Tracks(backendID, server int) bool {
-	s := c.subjects[serverID{backendID, server}]
+	s := c.find(backendID, server)
 	return s != nil && s.of != nil
 }
 
@@ -122,15 +134,12 @@ func (c *Checker) SetOperation(backendID, server int, to backend.Operation, why 
 
 // SetChecking says whether a server is checked. It reports false too when the server was not to be checked.
 func (c *Checker) SetChecking(backendID, server int, on bool) bool {
-	s := c.subjects[serverID{backendID, server}]
-	if s == nil || s.check == nil {
-		return false
-	}
-	return c.do(func() {
-		if s.check.off.Swap(!on) && on {
+	checked := false
+	return c.order(backendID, server, func(s *subject) {
+		if checked = s.check != nil; checked && s.check.off.Swap(!on) && on {
 			c.checkNow(s.check)
 		}
-	})
+	}) && checked
 }
 
 // Target is where a server's checks go, and false when it is not checked.

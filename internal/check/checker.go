@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,8 +149,8 @@ func (k *Check) word() uint64 { return uint64(k.gen)<<32 | uint64(k.id) }
 type Checker struct {
 	opt    Options
 	checks []*Check
-	starts []*subject // with slow start; their timers have the numbers behind those of the checks
-	byID   map[serverID]*Check
+	starts []*subject // with slow start
+	owners owners     // of timers and sockets
 	epoll  *netio.Epoll
 	waker  *netio.Waker
 	clock  *sched.Clock
@@ -162,6 +163,7 @@ type Checker struct {
 	lines   chan message
 	lost    atomic.Uint64 // lines for the operator that found no room
 
+	known    sync.RWMutex          // held by the goroutine while it changes subjects, and by others while they look
 	subjects map[serverID]*subject // all servers
 	starting bool                  // states of a former process are being restored
 	restored func(line string)     // who wants to know what that changes; nil: nobody
@@ -201,32 +203,14 @@ const pendingLines = 4096
 // New makes a checker. It opens nothing before Start.
 func New(o Options) *Checker {
 	c := &Checker{
-		opt: o, byID: map[serverID]*Check{}, subjects: map[serverID]*subject{}, clock: sched.NewClock(), timers: sched.NewTimers(),
+		opt: o, subjects: map[serverID]*subject{}, clock: sched.NewClock(), timers: sched.NewTimers(),
 		lines: make(chan message, pendingLines), done: make(chan struct{}),
 	}
 	for i := range o.Servers {
-		s := &o.Servers[i]
-		cfg := &s.Config.Check
-		k := &Check{
-			subject:   newSubject(s.Backend, s.Index, s.Config),
-			id:        uint32(i),
-			initState: s.Backend.Program.initState(cfg.InitState),
-			onError:   cmp.Or(s.Config.OnError, "fail-check"),
-			intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
-			target:    s.Target,
-			checking:  cfg,
-			tls:       s.TLS,
-			address:   s.Address,
-			run:       run{fd: -1},
-		}
-		k.check = k
-		k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, k.initState)}
-		if !k.shared().Enabled() {
-			k.state.Health.Value = 0
-		}
+		k := newCheck(&o.Servers[i])
 		c.checks = append(c.checks, k)
-		c.byID[serverID{s.Backend.State.ID, s.Index}] = k
-		c.subjects[serverID{s.Backend.State.ID, s.Index}] = &k.subject
+		k.id = c.owners.add(owner{check: k})
+		c.subjects[serverID{k.backend.State.ID, k.server}] = &k.subject
 	}
 	c.addTrackers()
 	for _, s := range o.Others {
@@ -237,7 +221,28 @@ func New(o Options) *Checker {
 	return c
 }
 
-// addTrackers hangs every tracker to the server that it tracks.
+func newCheck(s *Server) *Check {
+	cfg := &s.Config.Check
+	k := &Check{
+		subject:   newSubject(s.Backend, s.Index, s.Config),
+		initState: s.Backend.Program.initState(cfg.InitState),
+		onError:   cmp.Or(s.Config.OnError, "fail-check"),
+		intervals: Intervals{Inter: cfg.Inter, Fast: cfg.FastInter, Down: cfg.DownInter},
+		target:    s.Target,
+		checking:  cfg,
+		tls:       s.TLS,
+		address:   s.Address,
+		run:       run{fd: -1},
+	}
+	k.check = k
+	k.state = State{Status: Initial, Health: NewHealth(cfg.Rise, cfg.Fall, k.initState)}
+	if !k.shared().Enabled() {
+		k.state.Health.Value = 0
+	}
+	return k
+}
+
+// addTrackers hangs every tracker to the server that it tracks; those that come later in the configuration are told first.
 func (c *Checker) addTrackers() {
 	for i := range c.opt.Trackers {
 		t := &c.opt.Trackers[i]
@@ -245,7 +250,7 @@ func (c *Checker) addTrackers() {
 		c.subjects[serverID{t.Backend.State.ID, t.Index}] = &s
 		if of := c.subjects[serverID{t.Of.State.ID, t.OfIndex}]; of != nil {
 			s.of = of
-			of.trackers = append(of.trackers, &s)
+			of.trackers = slices.Insert(of.trackers, 0, &s)
 		}
 	}
 }
@@ -254,7 +259,7 @@ func (c *Checker) addTrackers() {
 func (c *Checker) addStarts() {
 	for _, s := range c.subjects {
 		if s.slowStart > 0 {
-			s.warmID = uint32(len(c.checks) + len(c.starts))
+			s.warmID = c.owners.add(owner{starts: s})
 			c.starts = append(c.starts, s)
 		}
 	}
@@ -277,7 +282,7 @@ func (c *Checker) Start() (err error) {
 		c.waker.Close()
 		return fmt.Errorf("start health checks: register waker: %w", e)
 	}
-	c.timers.Grow(uint32(len(c.checks) + len(c.starts)))
+	c.timers.Grow(c.owners.number())
 	c.clock.Update()
 	intervals := make([]time.Duration, len(c.checks))
 	for i, k := range c.checks {
@@ -321,10 +326,11 @@ func (c *Checker) Stop() {
 
 // State is what is known of a server, false when it is not checked. The backend is meant by its number.
 func (c *Checker) State(backendID, server int) (State, bool) {
-	k := c.byID[serverID{backendID, server}]
-	if k == nil {
+	s := c.find(backendID, server)
+	if s == nil || s.check == nil {
 		return State{}, false
 	}
+	k := s.check
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	state := k.state
@@ -352,7 +358,7 @@ func (c *Checker) loop() {
 				c.waker.Clear()
 				c.obey()
 				c.takeObserved()
-			} else if k := c.checks[id]; k.running && word == k.word() {
+			} else if k := c.owners.list[id].check; k != nil && k.running && word == k.word() {
 				c.event(k, c.events[i].Events)
 			}
 		}
@@ -380,10 +386,11 @@ func (c *Checker) expire(now sched.Tick) {
 		if !ok {
 			return
 		}
-		if n := uint32(len(c.checks)); id >= n {
-			c.warm(c.starts[id-n])
-		} else {
-			c.due(c.checks[id], now)
+		switch o := c.owners.list[id]; {
+		case o.check != nil:
+			c.due(o.check, now)
+		case o.starts != nil:
+			c.warm(o.starts)
 		}
 	}
 }

@@ -28,8 +28,8 @@ func (c *Checker) takeObserved() {
 	c.observed.list = nil
 	c.observed.Unlock()
 	for _, o := range list {
-		if k := c.byID[o.id]; k != nil && k.shared().Enabled() && !k.off.Load() {
-			c.observe(k, o.errors)
+		if s := c.subjects[o.id]; s != nil && s.check != nil && s.shared().Enabled() && !s.check.off.Load() {
+			c.observe(s.check, o.errors)
 		}
 	}
 }

@@ -17,6 +17,7 @@ func (c *Checker) settle(k *Check, r result) {
 	}
 	k.mu.Lock()
 	report := r.status != k.state.Status
+	news := report || words(clip(r.info)) != words(k.state.Info)
 	k.state.Status, k.state.Code, k.state.Info, k.state.Duration = r.status, r.code, clip(r.info), r.duration
 	if r.status.Passed() {
 		report = c.promote(k) || report
@@ -36,12 +37,12 @@ func (c *Checker) settle(k *Check, r result) {
 			c.report(&k.subject, logging.LevelNotice, healthLine(k, &state))
 		}
 		why = ""
+	} else if news && k.program().roles && !r.status.Passed() && !k.shared().Up() {
+		// It was down before it was asked, and would stay so without a word: a wrong password, say.
+		c.report(&k.subject, logging.LevelNotice, healthLine(k, &state))
 	}
 	switch {
 	case !r.status.Passed() && state.Health.Value == 0 && k.shared().Up():
-		k.mu.Lock()
-		k.state.Downs++
-		k.mu.Unlock()
 		c.goDown(&k.subject, why)
 	case r.status == L7OKC && state.Health.Up():
 		c.goStopping(&k.subject, why)
@@ -50,6 +51,16 @@ func (c *Checker) settle(k *Check, r result) {
 	case r.decisive:
 		c.evict(k)
 	}
+}
+
+// words is a reason without the numbers in it, which are other ones each time: a lag, a port.
+func words(info string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, info)
 }
 
 // clip bounds what is kept of a text that came from outside.
@@ -90,6 +101,11 @@ func (c *Checker) losing(s *subject, down bool, change func()) {
 	b := s.backend
 	active, backup, _ := b.State.Members()
 	before := active + backup
+	if k := s.check; down && k != nil && !c.starting {
+		k.mu.Lock()
+		k.state.Downs++
+		k.mu.Unlock()
+	}
 	change() // counts the sessions that are ended now
 	if down && s.onDown && !c.starting {
 		c.opt.Shutdown(b, s.server)

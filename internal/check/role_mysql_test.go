@@ -80,8 +80,8 @@ func readMySQL(c *testutil.Conn) (number byte, body []byte, ok bool) {
 }
 
 func (f *fakeMySQL) serve(c *testutil.Conn) {
-	send := func(number byte, body string) { c.Send(string(mysqlPacket(number, []byte(body)))) }
-	c.Send(string(mysqlPacket(0, testGreeting(f.version, f.greets))))
+	send := func(number byte, body string) { say(c, string(mysqlPacket(number, []byte(body)))) }
+	say(c, string(mysqlPacket(0, testGreeting(f.version, f.greets))))
 	_, login, ok := readMySQL(c)
 	if !ok {
 		return
@@ -115,7 +115,7 @@ func (f *fakeMySQL) serve(c *testutil.Conn) {
 				reply = rows
 			}
 		}
-		c.Send(string(reply))
+		say(c, string(reply))
 	}
 }
 
@@ -135,9 +135,9 @@ func (f *fakeMySQL) accepts(c *testutil.Conn, number *byte, user string, answer 
 	if len(answer) != sha256.Size || sha256.Sum256(xor(answer, mask[:])) != stored {
 		return false
 	}
-	send := func(body []byte) { c.Send(string(mysqlPacket(*number, body))); *number += 2 }
+	send := func(body []byte) { say(c, string(mysqlPacket(*number, body))); *number += 2 }
 	if f.key == nil {
-		c.Send(string(mysqlPacket(*number, []byte{mysqlMore, 3})))
+		say(c, string(mysqlPacket(*number, []byte{mysqlMore, 3})))
 		*number++
 		return true
 	}

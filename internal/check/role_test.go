@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,6 +176,28 @@ func TestRoleIsUnknownAtFirst(t *testing.T) {
 	if r.backend.State.Server(0).Up() || !r.backend.State.Server(1).Up() {
 		t.Error("s is up or t is down")
 	}
+}
+
+// Why a server has no role is said at first, and again when the reason is another one.
+func TestRoleIsRefused(t *testing.T) {
+	var answer atomic.Value
+	answer.Store("-WRONGPASS no\r\n")
+	server := testutil.Serve(t, func(c *testutil.Conn) {
+		if _, err := c.Read(make([]byte, 512)); err == nil {
+			io.WriteString(c.Conn, answer.Load().(string))
+		}
+		io.Copy(io.Discard, c)
+	})
+	r := mustRig(t, "option redis-check role master"+withSecret(t, testSecret)+"\n timeout check 20s\n server s "+server.Addr+" check inter 10ms")
+	const failed = `W Health check for server be/s failed, reason: Layer7 wrong status, code: 0, info: "`
+	r.waitSaid(t, failed+`WRONGPASS no", check duration: 0ms, status: 0/2 DOWN.`)
+	for _, lag := range []string{"1", "2", "3"} {
+		seen := r.state(t, 0).Checks
+		answer.Store("-LOADING " + lag + " s to go\r\n")
+		testutil.Eventually(t, "it is asked again", func() bool { return r.state(t, 0).Checks > seen+1 })
+	}
+	r.waitSaid(t, failed+`WRONGPASS no", check duration: 0ms, status: 0/2 DOWN.`+"\n"+
+		failed+`LOADING 1 s to go", check duration: 0ms, status: 0/2 DOWN.`)
 }
 
 func TestPasswords(t *testing.T) {

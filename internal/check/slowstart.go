@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/backend"
+	"github.com/penstock/penstock/internal/logging"
 )
 
 // warmEvery is the shortest time between two steps of a slow start.
@@ -40,7 +41,8 @@ func (c *Checker) warm(s *subject) {
 		c.step(s, gone)
 	case starting:
 		state.Throttle(s.server, 100)
-		state.SetRunning(s.server, true)
+		requeued := state.SetRunning(s.server, true)
+		c.reportState(s, logging.LevelNotice, " is UP"+s.via(), requeued)
 	default:
 		state.Throttle(s.server, 100)
 	}

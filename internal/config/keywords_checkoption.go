@@ -207,30 +207,37 @@ func orderOfHTTPRules(c *Check) (string, *CheckRule) {
 
 // checkCheckPort reports a server of which nothing says to what port its check connects.
 func (p *parser) checkCheckPort(px *proxyState, s *Server) {
+	if text, code := portProblem(&px.Proxy, s); text != "" {
+		p.aboutf(Alert, s.Pos, code, "%s '%s': %s", px.title(), px.Name, text)
+	}
+}
+
+// portProblem says what is wrong with the port of a server's check; empty: nothing.
+func portProblem(px *Proxy, s *Server) (text, code string) {
 	to := &s.Check.Addr
 	if to.Kind == 0 {
 		to = &s.Addr
 	}
 	if n := s.Check.Port; n < 0 || n > 65535 {
-		p.aboutf(Alert, s.Pos, codeInvalidValue, "%s '%s': server '%s' has an invalid check port: %d.", px.title(), px.Name, s.Name, n)
-		return
+		return fmt.Sprintf("server '%s' has an invalid check port: %d.", s.Name, n), codeInvalidValue
 	}
-	known := s.Check.Port > 0 || to.Kind != AddrTCP || s.Check.Addr.Port > 0 || !s.Addr.PortOffset && s.Addr.Port > 0
-	if known {
-		return
+	if s.Check.Port > 0 || to.Kind != AddrTCP || s.Check.Addr.Port > 0 || !s.Addr.PortOffset && s.Addr.Port > 0 {
+		return "", ""
 	}
 	rules := px.Check.Rules()
 	first := slices.IndexFunc(rules, func(r CheckRule) bool { return r.Action != CheckComment && r.Action != CheckSet })
 	portless := func(r CheckRule) bool {
 		return r.Action == CheckConnect && r.Port == 0 && r.PortExpr == nil && r.Addr.Port == 0
 	}
-	const none = "%s '%s': server '%s' has neither service port nor check port"
+	none := fmt.Sprintf("server '%s' has neither service port nor check port", s.Name)
+	const without = "no-check-port"
 	switch {
 	case first < 0:
-		p.aboutf(Alert, s.Pos, "no-check-port", none+".", px.title(), px.Name, s.Name)
+		return none + ".", without
 	case rules[first].Action != CheckConnect || portless(rules[first]):
-		p.aboutf(Alert, s.Pos, "no-check-port", none+" nor tcp_check rule 'connect' with port information.", px.title(), px.Name, s.Name)
+		return none + " nor tcp_check rule 'connect' with port information.", without
 	case slices.ContainsFunc(rules, portless):
-		p.aboutf(Alert, s.Pos, "no-check-port", none+", and a tcp_check rule 'connect' with no port information.", px.title(), px.Name, s.Name)
+		return none + ", and a tcp_check rule 'connect' with no port information.", without
 	}
+	return "", ""
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,9 @@ type Web struct {
 	ShowDesc    bool
 	Desc        string
 	ShowLegends bool
-	Scope       []string // proxies that the page shows, "." is the section itself; none: all
+	Scope       []string       // proxies that the page shows, "." is the section itself; none: all
+	Admin       []WebCondition // who may change something holds one of them; none: nobody
+	Access      []WebRule      // the first one that holds decides who sees the page; none does: everybody
 
 	Metrics []string // paths that serve metrics; an empty one is every path
 }
@@ -35,6 +38,9 @@ const (
 	defaultStatsURI   = "/haproxy?stats"
 	defaultStatsRealm = "HAProxy Statistics"
 )
+
+// conditionHint is what to say instead of a condition that cannot be tested.
+const conditionHint = "conditions of the statistics page know TRUE, FALSE, LOCALHOST and '{ src <network> ... }', with '!' and '||'"
 
 // parseProxyStats reads one setting of the statistics page.
 func parseProxyStats(p *parser, s *stmt) {
@@ -79,8 +85,19 @@ func parseProxyStats(p *parser, s *stmt) {
 	case "show-legends":
 		w.ShowLegends = true
 	case "show-modules":
-	case "admin", "http-request":
-		p.note(s, noteUnserved, "stats "+what)
+	case "admin":
+		c, err := parseWebCondition(s.texts(2))
+		switch {
+		case errors.Is(err, errNeedsRules):
+			p.note(s, noteUnserved, "stats admin")
+		case err != nil:
+			ok = false
+			p.alert(s, 1, codeInvalidValue, "'stats admin': %v.", err)
+		default:
+			w.Admin = append(slices.Clip(w.Admin), c)
+		}
+	case "http-request":
+		ok = p.statsAccess(s)
 	default:
 		problem := "unknown stats parameter"
 		if what == "" {
@@ -94,6 +111,37 @@ func parseProxyStats(p *parser, s *stmt) {
 		w.Stats = true // whatever is said about the page, there is one
 		p.note(s, noteStatement, "stats")
 	}
+}
+
+// statsAccess reads a rule about who sees the page.
+func (p *parser) statsAccess(s *stmt) bool {
+	rule := WebRule{Deny: s.arg(2) == "deny", Pos: p.pos(s, 1)}
+	switch s.arg(2) {
+	case "allow", "deny":
+	case "auth": // it wants a list of users, which only conditions can name
+		p.note(s, noteUnserved, "stats http-request auth")
+		return true
+	default:
+		p.alert(s, 2, codeInvalidValue, "'stats http-request' expects 'allow', 'deny' or 'auth', not '%s'.", s.arg(2))
+		return false
+	}
+	var err error
+	if words := s.texts(3); len(words) > 0 {
+		rule.When, err = parseWebCondition(words)
+	} else {
+		rule.When = WebCondition{Any: [][]WebTest{{{Always: true}}}}
+	}
+	switch {
+	case errors.Is(err, errNeedsRules):
+		p.note(s, noteUnserved, "stats http-request")
+	case err != nil:
+		p.alert(s, 2, codeInvalidValue, "'stats http-request %s': %v.", s.arg(2), err)
+		return false
+	default:
+		w := &p.px.Web
+		w.Access = append(slices.Clip(w.Access), rule)
+	}
+	return true
 }
 
 // parseHTTPRequest knows the one rule that serves metrics.
@@ -129,7 +177,7 @@ func (p *parser) checkWeb(px *proxyState) {
 	for _, n := range px.notes {
 		switch n.kind {
 		case noteUnserved:
-			p.about(Alert, placeSpaced, n.pos, codeNotImplemented, notYet(n.name), "")
+			p.about(Alert, placeSpaced, n.pos, codeNotImplemented, notYet(n.name), conditionHint)
 		case noteRules, noteNeedsHTTP:
 			refuse(n.pos, fmt.Sprintf("'%s' in %s '%s', which serves statistics or metrics and nothing else.", n.name, px.title(), px.Name), advice)
 		}
@@ -141,6 +189,9 @@ func (p *parser) checkWeb(px *proxyState) {
 		refuse(px.UseBackend.Pos, fmt.Sprintf("%s '%s' is in 'mode http', which Penstock does not handle.", px.title(), px.Name), advice)
 	case px.DefaultBackend.Name != "":
 		refuse(px.DefaultBackend.Pos, fmt.Sprintf("%s '%s' is in 'mode http', which Penstock does not handle.", px.title(), px.Name), advice)
+	}
+	if len(w.Access) > 0 && (len(w.Users) > 0 || w.Realm != "") {
+		p.about(Alert, placeSpaced, w.Access[0].Pos, codeInvalidValue, fmt.Sprintf("%s '%s': stats 'auth'/'realm' and 'http-request' can't be used at the same time.", px.title(), px.Name), "")
 	}
 	if w.URI == "" {
 		w.URI = defaultStatsURI

@@ -58,8 +58,8 @@ frontend m
 // A section that would have to do more than to serve statistics is refused.
 func TestWebRefused(t *testing.T) {
 	for _, lines := range []string{
-		"", " server s 127.0.0.1:1\n stats enable\n", " stats enable\n http-request deny\n", " stats admin if TRUE\n",
-		" stats http-request auth\n", " stats enable\n default_backend b\nbackend b\n mode tcp\n", " stats uri\n", " stats refresh x\n",
+		"", " server s 127.0.0.1:1\n stats enable\n", " stats enable\n http-request deny\n", " stats admin if x\n", " stats admin\n",
+		" stats http-request auth\n", " stats http-request deny if x\n", " stats http-request wat\n", " stats http-request deny\n stats auth a:b\n", " stats enable\n default_backend b\nbackend b\n mode tcp\n", " stats uri\n", " stats refresh x\n",
 		" http-request use-service prometheus-exporter if { path -i /metrics }\n", " stats auth\n", " stats scope\n", " stats realm\n",
 		" http-request use-service prometheus-exporter unless { path /metrics }\n", " stats enable\n monitor-uri /up\n",
 	} {

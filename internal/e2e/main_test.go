@@ -1,13 +1,16 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,6 +92,7 @@ func skipForeign(tb testing.TB, why string) {
 type proxy struct {
 	*testutil.Process
 	tb    testing.TB
+	path  string // of the program
 	dir   string
 	cfg   string   // path of the configuration file
 	stats string   // path of the stats socket
@@ -129,7 +133,7 @@ func prepare(tb testing.TB, sections string, pairs ...any) *proxy {
 	if err := seeProgram(); err != nil {
 		tb.Fatal(err)
 	}
-	p := &proxy{tb: tb, dir: testutil.TempDir(tb), log: testutil.ListenSyslog(tb)}
+	p := &proxy{tb: tb, path: program.path, dir: testutil.TempDir(tb), log: testutil.ListenSyslog(tb)}
 	p.stats = filepath.Join(p.dir, "stats.sock")
 	pairs = append(pairs, "stats", p.stats, "log", p.log.Addr, "dir", p.dir)
 	p.cfg = testutil.WriteFile(tb, p.dir, "haproxy.cfg", text(preset+sections, pairs...)+"\n")
@@ -147,7 +151,7 @@ func start(tb testing.TB, sections string, pairs ...any) *proxy {
 
 // command returns the command that starts the program in the foreground.
 func (p *proxy) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(program.path, append([]string{"-db", "-f", p.cfg}, args...)...)
+	cmd := exec.Command(p.path, append([]string{"-db", "-f", p.cfg}, args...)...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), p.env...)
 	return cmd
@@ -186,24 +190,20 @@ func (p *proxy) run(cmd *exec.Cmd) {
 
 // ask sends one command to the stats socket and returns the answer.
 func (p *proxy) ask(command string) (string, error) {
-	c, err := net.DialTimeout("unix", p.stats, time.Second)
+	c, err := net.Dial("unix", p.stats)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(testutil.Deadline))
 	if _, err := fmt.Fprintln(c, command); err != nil {
 		return "", err
 	}
-	var answer strings.Builder
-	buf := make([]byte, 4096)
-	for {
-		n, err := c.Read(buf)
-		answer.Write(buf[:n])
-		if err != nil {
-			return answer.String(), nil // the program closes after its answer
-		}
+	answer, err := io.ReadAll(c) // the program closes after its answer
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "", err
 	}
+	return string(answer), nil
 }
 
 // dial connects to a port of 127.0.0.1.
@@ -214,9 +214,9 @@ func dial(tb testing.TB, port int) *testutil.Conn {
 
 // refused tells whether nobody listens on a port of 127.0.0.1.
 func refused(port int) bool {
-	c, err := net.DialTimeout("tcp", testutil.Loopback(port), time.Second)
+	c, err := net.Dial("tcp", testutil.Loopback(port))
 	if err != nil {
-		return true
+		return errors.Is(err, syscall.ECONNREFUSED)
 	}
 	c.Close()
 	return false

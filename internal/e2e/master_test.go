@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -11,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -48,22 +45,7 @@ func keep(tb testing.TB, path string) *kept {
 
 // ask sends a line to the master.
 func (k *kept) ask(line string) string {
-	conn, err := net.Dial("unix", k.cli)
-	if err != nil {
-		return ""
-	}
-	defer conn.Close()
-	if err = conn.SetDeadline(time.Now().Add(testutil.Deadline)); err != nil {
-		k.tb.Fatal(err)
-	}
-	if _, err = io.WriteString(conn, line+"\n"); err != nil {
-		return ""
-	}
-	if err = conn.(*net.UnixConn).CloseWrite(); err != nil {
-		return ""
-	}
-	answer, _ := io.ReadAll(conn)
-	return string(answer)
+	return testutil.Ask(k.tb, k.cli, line)
 }
 
 var (

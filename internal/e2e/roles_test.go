@@ -109,7 +109,7 @@ func TestExampleMySQLRoles(t *testing.T) {
 		t.Errorf("without a replica, server %d reads", got)
 	}
 	replica.SQL(t, "START SLAVE SQL_THREAD")
-	p.Stderr.Wait(t, `(?s)DOWN.*Server mysql-read/db2 is UP`)
+	p.Stderr.Wait(t, `(?s)mysql-read/db2 is DOWN.*Server mysql-read/db2 is UP`)
 	if w.failed.Load() > 0 {
 		t.Errorf("%d writes failed before the failover", w.failed.Load())
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -43,7 +44,7 @@ func mustSocat(tb testing.TB, path, text string) string {
 // What two programs cannot have in common.
 var (
 	ownSessions = regexp.MustCompile(`(?m)^0x[0-9a-f]+: proto=unix_stream .*\n`)
-	helpLines   = regexp.MustCompile(`(?m)^((?:> )?Unknown command).*\n(  .*\n)+`)
+	helpLines   = regexp.MustCompile(`(?m)^((?:> )?(?:\[\w+\]: )?Unknown command).*\n(  .*\n)+`)
 	sessionRest = regexp.MustCompile(`(?m)^0x[0-9a-f]+: (proto=\S+ src=127\.0\.0\.1:)\d+( fe=\S+ be=\S+ srv=\S+ ts=00 epoch=)\S+( age=)\S+ calls=\d+ rate=\d+ cpu=\d+ lat=\d+ rq\[.*\] rp\[.*\] scf=\[8,.*\] scb=\[8,.*\] exp=\S+ rc=0 c_exp=.*$`)
 	dates       = regexp.MustCompile(`\[\d\d/\w{3}/\d{4}:[\d:.]+\]`)
 )
@@ -83,6 +84,15 @@ func TestRuntimeAPILikeHAProxy(t *testing.T) {
 		{"", "set severity-output string;shutdown sessions server x/y;expert-mode;set timeout cli x;set timeout foo;set timeout\n"},
 		{"", "set severity-output number;shutdown session;expert-mode\n"},
 		{"", "set severity-output\n"},
+		{"", "set severity-output number;set weight foo/bar 1;get weight be/s1;disable frontend fe;disable frontend fe;enable frontend fe\n"},
+		{"", "set severity-output string;add server be/k 127.0.0.1:1;show table x;set server be/s1 weight 1;get var x;show map x;foo\n"},
+		{"", "prompt\nshow cli level;foo;show cli level\nprompt\n"},
+		{"", "prompt;show cli level\nuser;show cli level\nquit;show cli level\n"},
+		{"", "prompt\nset severity-output string;foo\nquit\n"},
+		{"", "get weight be/s1 1 2 3 4;  get   weight   be/s1;get\\ weight be/s1\n"},
+		{"", "GET WEIGHT be/s1\n"},
+		{"", "get weight be/s1"},
+		{"operator", "add server be/x 127.0.0.1:1;del server be/x;set profiling tasks on;show cache\n"},
 		{"", "set timeout cli;set timeout cli 10x;set timeout cli 30\n"},
 		{"", "expert-mode on;expert-mode;expert-mode off;expert-mode foo;experimental-mode;experimental-mode on;experimental-mode\n"},
 		{"", "show sess server be/s1;show errors\n"},
@@ -194,7 +204,8 @@ func TestCtlOnTerminal(t *testing.T) {
 	p := start(t, "listen l\n bind 127.0.0.1:{port}\n server s 127.0.0.1:1", "port", testutil.FreePort(t))
 	for _, kind := range []string{"screen", "dumb"} {
 		t.Run(kind, func(t *testing.T) {
-			run := terminal(t, tmux, testutil.TempDir(t), "env", "TERM="+kind, program.path, "ctl", "-s", p.stats)
+			dir := testutil.TempDir(t)
+			run := terminal(t, tmux, dir, "env", "TERM="+kind, "XDG_STATE_HOME="+dir, program.path, "ctl", "-s", p.stats)
 			shows := func(pattern string) {
 				t.Helper()
 				testutil.Eventually(t, pattern, func() bool { return regexp.MustCompile(pattern).MatchString(run("capture-pane", "-p")) })
@@ -211,6 +222,14 @@ func TestCtlOnTerminal(t *testing.T) {
 			shows(`(?m)^penstock> show cli level\s*\nadmin\n`)
 			run("send-keys", "Up", "Up", "Up", "Enter")
 			shows(`(?s)penstock> show version.*penstock> show version`)
+			run("send-keys", "disable server ", "Tab", "Enter")
+			shows(`(?m)^penstock> disable server l/s\s*\npenstock>`)
+			path := filepath.Join(dir, "penstock", "history")
+			kept, err := os.ReadFile(path)
+			info, statErr := os.Stat(path)
+			if err != nil || statErr != nil || info.Mode() != 0o600 || !strings.HasPrefix(string(kept), "show version\n") || !strings.HasSuffix(string(kept), "disable server l/s \n") {
+				t.Errorf("history %q, %v, %v", kept, err, info)
+			}
 		})
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -16,12 +17,13 @@ func TestCheckPasswordIsNotTold(t *testing.T) {
 	t.Parallel()
 	skipForeign(t, "has no checks of the role")
 	const secret = "n0t-to-be-t0ld"
-	server := testutil.Serve(t, func(c *testutil.Conn) { c.Send("-ERR I was told " + secret + "\r\n") })
+	server := testutil.Serve(t, func(c *testutil.Conn) { io.WriteString(c.Conn, "-ERR I was told "+secret+"\r\n") })
 	port := testutil.FreePort(t)
 	p := prepare(t, `listen l
     bind 127.0.0.1:{port}
     option redis-check role master password-env CHECK_PASSWORD
     option log-health-checks
+    timeout check 20s
     server s {server} check inter 50ms
 `, "port", port, "server", server.Addr)
 	p.env = []string{"CHECK_PASSWORD=" + secret}

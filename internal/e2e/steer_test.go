@@ -2,14 +2,10 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/penstock/penstock/ebpf/steer"
 	"github.com/penstock/penstock/internal/testutil"
@@ -77,54 +73,12 @@ listen l
     server s1 {s1}
 `, "port", port, "s1", server.Addr)
 
-	var served atomic.Uint64
-	var failure atomic.Pointer[error]
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	for range 4 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := converse(port); err != nil {
-					failure.CompareAndSwap(nil, &err)
-					return
-				}
-				served.Add(1)
-			}
-		})
-	}
+	callers := testutil.Call(testutil.Loopback(port), 4)
 	for range 5 {
-		from := served.Load()
-		testutil.Eventually(t, "clients are served", func() bool { return failure.Load() != nil || served.Load() >= from+50 })
+		callers.More(t, 50)
 		old := p.Process
 		p.run(p.command("-sf", fmt.Sprint(old.Pid)))
 		old.WaitCode(t, 0)
 	}
-	close(stop)
-	clients.Wait()
-	if err := failure.Load(); err != nil {
-		t.Fatalf("after %d connections: %v", served.Load(), *err)
-	}
-	t.Logf("%d connections", served.Load())
-}
-
-// converse is one connection that says something and gets it back.
-func converse(port int) error {
-	c, err := net.DialTimeout("tcp", testutil.Loopback(port), testutil.Deadline)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(testutil.Deadline)); err != nil {
-		return err
-	}
-	if _, err := c.Write([]byte("x")); err != nil {
-		return err
-	}
-	_, err = c.Read(make([]byte, 1))
-	return err
+	callers.Stop(t)
 }

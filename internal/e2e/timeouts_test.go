@@ -63,8 +63,8 @@ func TestTimeoutRefreshedByTraffic(t *testing.T) {
 			p := start(t, `
 listen l
     bind 127.0.0.1:{port}
-    timeout client 2s
-    timeout server 2s
+    timeout client 3s
+    timeout server 3s
     server s1 {s1}
 `, "port", port, "s1", server.Addr)
 			client := dial(t, port)
@@ -74,7 +74,7 @@ listen l
 				from, to = s, client
 			}
 			begun := time.Now()
-			for time.Since(begun) < 4*time.Second {
+			for time.Since(begun) < 3500*time.Millisecond {
 				from.Send("x")
 				to.Expect("x")
 				time.Sleep(100 * time.Millisecond)

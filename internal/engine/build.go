@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/internal/backend"
@@ -24,9 +25,11 @@ func (e *Engine) buildProxies(hostname string) bool {
 		return false
 	}
 	ok := true
+	e.servers = make([]atomic.Pointer[[]*config.Server], len(e.cfg.Proxies))
 	byName := map[string]int{}
 	for i, c := range e.cfg.Proxies {
 		p := &session.Proxy{Name: c.Name, ID: c.ID, Departed: c.Departed, DefaultBackend: -1}
+		e.servers[i].Store(&c.Servers)
 		e.proxies = append(e.proxies, p)
 		if c.Kind.HasBackend() {
 			byName[c.Name] = i
@@ -141,15 +144,16 @@ func (e *Engine) buildBackend(i int, c *config.Proxy, p *session.Proxy) bool {
 	p.Backend.SetDeliver(func(w backend.Waiter, server int32) {
 		e.workers[w.Worker].Post(worker.Grant{Waiter: w, Backend: int32(i), Server: server})
 	})
-	p.Servers = make([]session.Server, len(c.Servers))
+	servers := make([]session.Server, len(c.Servers))
 	ok := true
 	for n, s := range c.Servers {
-		usable, good := e.buildServer(c, s, &p.Servers[n])
+		usable, good := e.buildServer(c, s, &servers[n])
 		ok = ok && good
 		if good && !usable {
 			p.Backend.SetAdmin(n, p.Backend.Server(n).Admin()|backend.Unresolved)
 		}
 	}
+	p.SetServers(servers)
 	if !ok {
 		e.opt.Report.Alertf("Failed to initialize server(s) addr.")
 	}

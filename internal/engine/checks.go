@@ -41,16 +41,14 @@ func (e *Engine) buildChecks() bool {
 			}
 			target, good := e.checkTarget(i, n)
 			ok = ok && good
-			var tls *check.TLS
-			if c.Check.NeedsTLS(&s.Check) {
-				if tls, err = check.NewTLS(&s.Check); err != nil {
-					e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
-					ok = false
-				}
+			tls, err := e.checkTLS(c, s)
+			if err != nil {
+				e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
+				ok = false
 			}
 			servers = append(servers, check.Server{
 				Backend: backends[i], Index: n, Config: s, Target: target, TLS: tls,
-				Address: func() netio.Sockaddr { return e.proxies[i].Servers[n].Destination().Addr },
+				Address: func() netio.Sockaddr { return e.proxies[i].Server(n).Destination().Addr },
 			})
 		}
 	}
@@ -62,13 +60,21 @@ func (e *Engine) buildChecks() bool {
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },
 		ShutdownBackups: func(b *check.Backend) { go e.shutdown(b, -1, session.ServerUp) },
 	})
-	for _, s := range servers {
-		if s.Config.Check.Observe {
-			state := s.Backend.State
-			state.SetObserver(s.Index, s.Config.Check.ErrorLimit, func(server, errors int) { e.checker.Observe(state.ID, server, errors) })
+	e.checked = backends
+	for _, b := range backends {
+		if b != nil {
+			b.State.SetObserver(func(server, errors int) { e.checker.Observe(b.State.ID, server, errors) })
 		}
 	}
 	return ok
+}
+
+// checkTLS is how the check of a server verifies its certificate, nil when it does not speak TLS.
+func (e *Engine) checkTLS(c *config.Proxy, s *config.Server) (*check.TLS, error) {
+	if !c.Check.NeedsTLS(&s.Check) {
+		return nil, nil
+	}
+	return check.NewTLS(&s.Check)
 }
 
 // NodeName is what this process calls its host: the node of the configuration, or the name of the host.
@@ -127,18 +133,14 @@ func (e *Engine) findServer(t config.Track) (proxy, server int, ok bool) {
 	if proxy < 0 {
 		return 0, 0, false
 	}
-	server = slices.IndexFunc(e.cfg.Proxies[proxy].Servers, func(s *config.Server) bool { return s.Name == t.Server })
+	server = placeOfServer(e.Servers(proxy), t.Server)
 	return proxy, server, server >= 0
 }
 
 // checkTarget is where the check of a server connects to: the server, unless its line has another address or port.
 func (e *Engine) checkTarget(i, n int) (t check.Target, ok bool) {
-	c, server := e.cfg.Proxies[i], &e.proxies[i].Servers[n]
-	s := c.Servers[n]
-	t = check.Target{
-		Options: server.Options, HasSource: server.HasSource, Source: server.Source,
-		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
-	}
+	c, s := e.cfg.Proxies[i], e.cfg.Proxies[i].Servers[n]
+	t = newCheckTarget(e.proxies[i].Server(n))
 	at := checkPlace{port: s.Check.Port}
 	switch a := &s.Check.Addr; a.Kind {
 	case config.AddrUnix, config.AddrAbstract:
@@ -161,6 +163,14 @@ func (e *Engine) checkTarget(i, n int) (t check.Target, ok bool) {
 	e.checkAt[serverKey{i, n}] = at
 	t.Addr = e.target(i, n)
 	return t, true
+}
+
+// newCheckTarget is how the check of a server connects.
+func newCheckTarget(server *session.Server) check.Target {
+	return check.Target{
+		Options: server.Options, HasSource: server.HasSource, Source: server.Source,
+		SourceLow: server.SourceLow, SourceHigh: server.SourceHigh, Interface: server.Interface,
+	}
 }
 
 // startChecks begins to check; e.mu is held.

@@ -407,6 +407,8 @@ func byBackend(lines []string) map[string][]string {
 		}
 		line = header.ReplaceAllString(strings.TrimSpace(line), "$1 ")
 		line = osError.ReplaceAllString(line, `"$1`)
+		// So ends a check that was connecting when its listener closed.
+		line = strings.Replace(line, `"Connection reset by peer`, `"Connection refused`, 1)
 		line = duration.ReplaceAllString(line, "duration: 0ms")
 		line = sessions.ReplaceAllString(line, "0 sessions active") // one may be about to try again
 		out[match[1]] = append(out[match[1]], line)

@@ -43,10 +43,14 @@ type Engine struct {
 	cfg     *config.Config
 	opt     Options
 	shared  *session.Shared
-	proxies []*session.Proxy // by place in cfg.Proxies
+	proxies []*session.Proxy                   // by place in cfg.Proxies
+	servers []atomic.Pointer[[]*config.Server] // by place of the proxy, see Servers
+	places  sync.RWMutex                       // held while servers come or go, and by those who must not be met by that; taken before mu
 	workers []*worker.Worker
 	outlets *logging.Outlets
-	checker *check.Checker // of all servers, checked or not
+	checker *check.Checker   // of all servers, checked or not
+	checked []*check.Backend // by place; nil: the proxy has no servers
+	usage   usage
 
 	steering steering
 
@@ -219,9 +223,15 @@ func (e *Engine) Start() {
 	debug.SetGCPercent(400)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.usage.measure(time.Now(), e.Loads()) // the first one to ask is told what was since the start
 	e.running = true
 	e.startChecks() // first: no session shall go to a server that begins as down
 	for _, w := range e.workers {
+		for i, state := range e.frontends {
+			if state == FrontendPaused {
+				w.BeginPaused(i)
+			}
+		}
 		if err := w.Start(); err != nil {
 			e.opt.Report.Warningf("thread %d is not bound to its CPUs: %v", w.ID+1, err)
 		}

@@ -20,6 +20,18 @@ func (e *Engine) logProxy(p *session.Proxy, level int, format string, args ...an
 	p.Logger.Send(&e.scratch, level, time.Now().UnixNano(), fmt.Appendf(nil, format, args...))
 }
 
+// LogProxy sends a line to the loggers of a section in HTTP mode, by its name.
+func (e *Engine) LogProxy(name string, level int, line string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, c := range e.cfg.Proxies {
+		if c.HTTP && c.Name == name {
+			e.logProxy(e.proxies[i], level, "%s", line)
+			return
+		}
+	}
+}
+
 // complain reports that the kernel has no more of something. Workers call it, at most once a second each.
 func (e *Engine) complain(p *session.Proxy, errno netio.Errno) {
 	e.complaints.Add(1)
@@ -63,8 +75,11 @@ func (e *Engine) DumpState(w io.Writer) {
 		if !c.Kind.HasBackend() || p.Backend == nil {
 			continue
 		}
-		for n := range c.Servers {
+		for n, server := range e.Servers(i) {
 			s := p.Backend.Server(n)
+			if server.Departed && s.Idle() {
+				continue
+			}
 			state := "UP"
 			if !s.Up() {
 				state = "DOWN"

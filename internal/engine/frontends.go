@@ -41,9 +41,7 @@ func (e *Engine) SetFrontend(proxy int, to FrontendState) (was FrontendState, ok
 	if !e.running || e.stopping || e.left || e.held != nil {
 		return was, false
 	}
-	if e.frontends == nil {
-		e.frontends = make([]FrontendState, len(e.proxies))
-	}
+	e.makeFrontends()
 	e.frontends[proxy] = to
 	ok = true
 	switch to {

@@ -27,6 +27,7 @@ type topology struct {
 	Proxies []*config.Proxy `json:"proxies"`          // those with sessions, with the servers that have some
 	States  string          `json:"states,omitempty"` // of all servers, as a state file has them
 	Moved   []moved         `json:"moved,omitempty"`
+	Changed changes         `json:"changed"`
 }
 
 // Topology describes the proxies and servers that have sessions, and the states of all servers, for the process that
@@ -40,10 +41,10 @@ func (e *Engine) Topology() ([]byte, error) {
 		}
 		described := *c
 		described.Binds, described.Servers = nil, nil
-		for n, s := range c.Servers {
+		for n, s := range e.Servers(i) {
 			if p.Backend.Server(n).Served() > 0 {
 				resolved := *s
-				if ap := p.Servers[n].Destination().Addr.Addr(); ap.AddrPort().IsValid() {
+				if ap := p.Server(n).Destination().Addr.Addr(); ap.AddrPort().IsValid() {
 					resolved.Addr.IP = ap.AddrPort().Addr()
 				}
 				described.Servers = append(described.Servers, &resolved)
@@ -55,7 +56,7 @@ func (e *Engine) Topology() ([]byte, error) {
 	if err := statefile.Write(&states, e.States(-1)); err != nil {
 		return nil, fmt.Errorf("describe servers: %w", err)
 	}
-	text, err := json.Marshal(topology{Proxies: out, States: states.String(), Moved: e.movedServers()})
+	text, err := json.Marshal(topology{Proxies: out, States: states.String(), Moved: e.movedServers(), Changed: e.changes()})
 	if err != nil {
 		return nil, fmt.Errorf("describe proxies: %w", err)
 	}
@@ -95,6 +96,7 @@ func (e *Engine) inheritStates(former []topology) {
 			}
 		}
 		e.move(f.Moved)
+		e.inheritChanges(&f.Changed)
 	}
 }
 
@@ -223,13 +225,15 @@ func (e *Engine) placeOf(s *session.Snapshot) (at session.Place, ok bool) {
 	if fe < 0 || be < 0 || s.Client.FD < 0 || s.Far.FD < 0 {
 		return at, false
 	}
-	srv := slices.IndexFunc(e.cfg.Proxies[be].Servers, func(c *config.Server) bool { return c.Name == s.Server })
+	srv := placeOfServer(e.Servers(be), s.Server)
 	return session.Place{Frontend: fe, Backend: be, Server: int32(srv)}, srv >= 0
 }
 
 // Adopt goes on with sessions of another process, none of them Misplaced, and owns their descriptors from now
 // on. A worker takes those of the worker with its number.
 func (e *Engine) Adopt(batch []session.Snapshot) {
+	e.places.RLock()
+	defer e.places.RUnlock()
 	places := make(map[*session.Snapshot]session.Place, len(batch))
 	for i := range batch {
 		if at, ok := e.placeOf(&batch[i]); ok {

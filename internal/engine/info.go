@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/penstock/penstock/internal/stats"
 	"github.com/penstock/penstock/sched"
 )
@@ -28,8 +30,10 @@ func (e *Engine) Fill(i *stats.Info) {
 		i.PipesFree += uint64(free)
 	}
 	i.Tasks = i.CurrStreams
+	i.IdlePercent, i.BytesOutRate = e.usage.measure(time.Now(), e.Loads())
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	i.ConnRateLimit, i.SessRateLimit = uint64(max(e.maxConnRate, 0)), uint64(max(e.maxSessRate, 0))
 	i.Stopping = e.stopping
 	i.Jobs = i.CurrStreams
 	if !e.stopping && !e.left {

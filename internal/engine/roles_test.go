@@ -14,12 +14,12 @@ func TestTopologyHasNoPassword(t *testing.T) {
 	const secret = "n0t-to-be-t0ld"
 	t.Setenv("CHECK_PASSWORD", secret)
 	redis := testutil.Serve(t, func(c *testutil.Conn) {
-		c.Send("+OK\r\n+PONG\r\n$13\r\nrole:master\r\n\r\n")
+		io.WriteString(c.Conn, "+OK\r\n+PONG\r\n$13\r\nrole:master\r\n\r\n") // a check may leave at any time
 		io.Copy(io.Discard, c)
 	})
 	server := testutil.Serve(t, testutil.Echo)
 	log, addr := testutil.ListenSyslog(t), testutil.Loopback(testutil.FreePort(t))
-	e, out := mustStart(t, fmt.Sprintf(checkedListen+"    option redis-check role master password-env CHECK_PASSWORD\n    server s1 %s check port %d inter 20ms\n",
+	e, out := mustStart(t, fmt.Sprintf(checkedListen+"    option redis-check role master password-env CHECK_PASSWORD\n    timeout check 20s\n    server s1 %s check port %d inter 20ms\n",
 		log.Addr, addr, server.Addr, redis.Port))
 	out.Wait(t, `Server l/s1 is UP`)
 	client := testutil.Dial(t, "tcp", addr)
@@ -38,7 +38,7 @@ func TestTopologyHasNoPassword(t *testing.T) {
 func TestFirstSessionKnowsTheRole(t *testing.T) {
 	role := func(name string) *testutil.Listener {
 		return testutil.Serve(t, func(c *testutil.Conn) {
-			c.Send(fmt.Sprintf("+PONG\r\n$%d\r\nrole:%s\r\n\r\n", len(name)+7, name))
+			fmt.Fprintf(c.Conn, "+PONG\r\n$%d\r\nrole:%s\r\n\r\n", len(name)+7, name)
 			io.Copy(io.Discard, c)
 		})
 	}

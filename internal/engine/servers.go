@@ -22,7 +22,7 @@ type checkPlace struct {
 	port int        // 0: that of the server
 }
 
-// Config is the model of what runs, with what departed from former processes. It does not change.
+// Config is the model of what was to run, with what departed from former processes. It does not change; see Servers.
 func (e *Engine) Config() *config.Config { return e.cfg }
 
 // Backend is the state of a proxy's servers, nil when it has no backend side.
@@ -33,7 +33,7 @@ func (e *Engine) Checker() *check.Checker { return e.checker }
 
 // Destination is where connections to a server go.
 func (e *Engine) Destination(proxy, server int) session.Destination {
-	return *e.proxies[proxy].Servers[server].Destination()
+	return *e.proxies[proxy].Server(server).Destination()
 }
 
 // SetDestination sends new connections to a server elsewhere, and its checks too unless they have a place of their
@@ -44,7 +44,7 @@ func (e *Engine) SetDestination(proxy, server int, d session.Destination) {
 
 func (e *Engine) setDestination(proxy, server int, d session.Destination) {
 	e.mu.Lock()
-	e.proxies[proxy].Servers[server].SetDestination(d)
+	e.proxies[proxy].Server(server).SetDestination(d)
 	target := e.target(proxy, server)
 	e.mu.Unlock()
 	e.checker.SetTarget(e.proxies[proxy].Backend.ID, server, target)
@@ -79,14 +79,18 @@ func (e *Engine) CheckPort(proxy, server int) int {
 
 // target is where the check of a server goes; e.mu is held.
 func (e *Engine) target(proxy, server int) netio.Sockaddr {
-	d := e.proxies[proxy].Servers[server].Destination()
+	return checkAddr(e.proxies[proxy].Server(server), e.Servers(proxy)[server], e.checkAt[serverKey{proxy, server}])
+}
+
+// checkAddr is where the check of a server goes that has a place of its own for it.
+func checkAddr(server *session.Server, c *config.Server, at checkPlace) netio.Sockaddr {
+	d := server.Destination()
 	to := d.Addr
-	if c := &e.cfg.Proxies[proxy].Servers[server].Check.Addr; c.Kind == config.AddrUnix || c.Kind == config.AddrAbstract {
-		if sa, err := unixAddr(c); err == nil {
+	if a := &c.Check.Addr; a.Kind == config.AddrUnix || a.Kind == config.AddrAbstract {
+		if sa, err := unixAddr(a); err == nil {
 			return sa
 		}
 	}
-	at := e.checkAt[serverKey{proxy, server}]
 	switch unix := to.Family() == netio.FamilyUnix; {
 	case at.ip.IsValid() && unix:
 		to = netio.SockaddrFrom(netip.AddrPortFrom(at.ip, 0))

@@ -203,7 +203,7 @@ func endpoint(a netio.Addr) (addr, protocol string) {
 
 func (f *filler) servers() {
 	f.up, f.known = 0, 0
-	for i, c := range f.c.Servers {
+	for i, c := range f.e.Servers(f.at) {
 		if c.Departed {
 			continue
 		}
@@ -233,7 +233,7 @@ func (f *filler) health(i int, c *config.Server) (state check.State, checked, ow
 			break
 		}
 		at = serverKey{proxy, server}
-		c = f.e.cfg.Proxies[proxy].Servers[server]
+		c = f.e.Servers(proxy)[server]
 	}
 	state, checked = f.e.CheckState(at.proxy, at.server)
 	return state, checked, checked && at == serverKey{f.at, i}
@@ -272,7 +272,7 @@ func serverStatus(s *backend.Server, state *check.State, checked bool, via strin
 
 func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	r := f.row(stats.Server, c.Name, s.ID)
-	out := &f.p.Servers[i]
+	out := f.p.Server(i)
 	t := session.Sum(out.Traffic)
 	setBytes(r, &t)
 	state, checked, own := f.health(i, c)
@@ -307,7 +307,7 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	r.Set(stats.Bck, number(s.Backup))
 	same, down := s.Since()
 	r.Set(stats.Lastchg, int64(same/time.Second))
-	r.Count(stats.Lbtot, n-out.Cleared.Load())
+	r.Count(stats.Lbtot, s.Chosen()-out.Cleared.Load())
 	r.Set(stats.Rate, int64(out.Assigned.Rate(f.now, n)))
 	r.Set(stats.RateMax, int64(out.Assigned.Max()))
 	if own && !state.Off {
@@ -328,18 +328,18 @@ func (f *filler) checked(r *stats.Row, i int, state *check.State) {
 	if !f.p.Backend.Server(i).Enabled() {
 		return // no check is made
 	}
-	status := state.Status.String()
 	if state.Running {
-		status = "* " + status
+		r.SetText(stats.CheckStatus, "* "+state.Status.String())
+	} else {
+		r.SetText(stats.CheckStatus, state.Status.String())
+		r.SetText(stats.LastChk, state.Info)
 	}
-	r.SetText(stats.CheckStatus, status)
 	if state.Status.HasCode() {
 		r.Set(stats.CheckCode, int64(state.Code))
 	}
 	if state.Status >= check.Checked {
 		r.Set(stats.CheckDuration, state.Duration)
 	}
-	r.SetText(stats.LastChk, state.Info)
 	r.SetText(stats.CheckDesc, state.Status.Text())
 	r.Set(stats.CheckRise, int64(state.Health.Rise))
 	r.Set(stats.CheckFall, int64(state.Health.Fall))
@@ -374,9 +374,9 @@ func (f *filler) backend() {
 	r := f.row(stats.Backend, "BACKEND", 0)
 	t := session.Sum(p.Back)
 	setBytes(r, &t)
-	var chosen, retries, redispatches uint64
-	for i := range b.NumServers() {
-		chosen += b.Server(i).CumSessions() - p.Servers[i].Cleared.Load()
+	chosen, retries, redispatches := p.Replaced.Load()
+	for i := range f.e.Servers(f.at) {
+		chosen += b.Server(i).Chosen() - p.Server(i).Cleared.Load()
 		retries += b.Server(i).Retries()
 		redispatches += b.Server(i).Redispatches()
 	}
@@ -399,7 +399,7 @@ func (f *filler) backend() {
 		status += fmt.Sprintf(" (%d/%d)", f.up, f.known)
 	}
 	r.SetText(stats.Status, status)
-	r.Set(stats.Weight, int64(weight))
+	r.Set(stats.Weight, int64(b.EffectiveWeight()))
 	r.Set(stats.Uweight, int64(weight))
 	r.Set(stats.Act, int64(active))
 	r.Set(stats.Bck, int64(backups))
@@ -473,8 +473,9 @@ func (e *Engine) ClearCounters(all bool) {
 			continue
 		}
 		p.Backend.ClearCounters()
-		for n := range p.Servers {
-			p.Servers[n].Cleared.Store(p.Backend.Server(n).CumSessions())
+		p.Replaced.Clear()
+		for n := range e.Servers(i) {
+			p.Server(n).Cleared.Store(p.Backend.Server(n).Chosen())
 			if state, ok := e.CheckState(i, n); ok {
 				cleared[serverKey{i, n}] = checkCounts{state.Failures, state.Downs}
 			}

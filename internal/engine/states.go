@@ -36,7 +36,7 @@ func (e *Engine) States(proxy int) (list []statefile.Server) {
 		if !c.Kind.HasBackend() || c.Departed || proxy >= 0 && i != proxy {
 			continue
 		}
-		for n, s := range c.Servers {
+		for n, s := range e.Servers(i) {
 			if !s.Departed {
 				list = append(list, e.state(i, n))
 			}
@@ -47,9 +47,9 @@ func (e *Engine) States(proxy int) (list []statefile.Server) {
 
 func (e *Engine) state(proxy, server int) statefile.Server {
 	c := e.cfg.Proxies[proxy]
-	s := c.Servers[server]
+	s := e.Servers(proxy)[server]
 	o := e.proxies[proxy].Backend.Server(server)
-	d := e.proxies[proxy].Servers[server].Destination()
+	d := e.proxies[proxy].Server(server).Destination()
 	a := d.Addr.Addr()
 	to := a.AddrPort()
 	same, _ := o.Since()
@@ -73,6 +73,7 @@ func (e *Engine) state(proxy, server int) statefile.Server {
 		}
 		if k.Running {
 			r.CheckState |= checkRunning
+			r.CheckResult = 0 // of the check under way
 		}
 		if !o.Enabled() {
 			r.CheckState |= checkPaused
@@ -211,7 +212,7 @@ func readFile(path string) ([]statefile.Server, error) {
 // process, which needs no words.
 func (e *Engine) restore(proxy int, list []statefile.Server, file bool) {
 	c := e.cfg.Proxies[proxy]
-	for n, s := range c.Servers {
+	for n, s := range e.Servers(proxy) {
 		for i := range list {
 			if r := &list[i]; !s.Departed && r.Backend == c.Name && r.Name == s.Name {
 				e.restoreServer(proxy, n, r, file)
@@ -242,7 +243,7 @@ func (e *Engine) restoreServer(proxy, server int, r *statefile.Server, file bool
 		b.SetWeight(server, r.Weight)
 	}
 	o.SetSince(time.Duration(r.SinceChange) * time.Second)
-	sp := &e.proxies[proxy].Servers[server]
+	sp := e.proxies[proxy].Server(server)
 	if d := *sp.Destination(); file && r.Port > 0 && d.Addr.Family() != netio.FamilyUnix && !d.FollowPort {
 		d.Addr.SetPort(uint16(r.Port))
 		e.setDestination(proxy, server, d)
@@ -267,12 +268,12 @@ func configured(s *config.Server) netip.AddrPort {
 // movedServers lists the servers that are elsewhere than their lines say.
 func (e *Engine) movedServers() (list []moved) {
 	for i, c := range e.cfg.Proxies {
-		for n, s := range c.Servers {
+		for n, s := range e.Servers(i) {
 			from := configured(s)
 			if !from.IsValid() || s.Departed || e.proxies[i].Backend == nil {
 				continue
 			}
-			d := e.proxies[i].Servers[n].Destination()
+			d := e.proxies[i].Server(n).Destination()
 			a := d.Addr.Addr()
 			if to := a.AddrPort(); to.IsValid() && to != from && !d.FollowPort {
 				list = append(list, moved{c.Name, s.Name, from, to})
@@ -286,7 +287,7 @@ func (e *Engine) movedServers() (list []moved) {
 func (e *Engine) move(list []moved) {
 	for _, m := range list {
 		proxy, server, ok := e.findServer(config.Track{Proxy: m.Backend, Server: m.Server})
-		if !ok || !m.To.IsValid() || configured(e.cfg.Proxies[proxy].Servers[server]) != m.From {
+		if !ok || !m.To.IsValid() || configured(e.Servers(proxy)[server]) != m.From {
 			continue
 		}
 		e.setDestination(proxy, server, session.Destination{

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,37 +112,11 @@ func TestSteerReload(t *testing.T) {
 	addr := testutil.Loopback(testutil.FreePort(t))
 	current, _ := mustStart(t, steered(addr, server.Addr))
 
-	var served atomic.Uint64
-	var failure atomic.Pointer[error]
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	for range 4 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := converse(addr); err != nil {
-					failure.Store(&err)
-					return
-				}
-				served.Add(1)
-			}
-		})
-	}
-	moreServed := func(n uint64) {
-		t.Helper()
-		from := served.Load()
-		testutil.Eventually(t, "clients are served", func() bool {
-			return failure.Load() != nil || served.Load() >= from+n
-		})
-	}
+	callers := testutil.Call(addr, 4)
 	for range 10 {
-		moreServed(50)
+		callers.More(t, 50)
 		next, _ := mustStart(t, steered(addr, server.Addr))
-		moreServed(10)
+		callers.More(t, 10)
 		current.SoftStop()
 		select {
 		case <-current.Done():
@@ -153,33 +125,11 @@ func TestSteerReload(t *testing.T) {
 		}
 		current.Close()
 		current = next
-		if failure.Load() != nil {
+		if callers.Failed() {
 			break
 		}
 	}
-	close(stop)
-	clients.Wait()
-	if err := failure.Load(); err != nil {
-		t.Fatalf("after %d connections: %v", served.Load(), *err)
-	}
-	t.Logf("%d connections", served.Load())
-}
-
-// converse is one connection that says something and gets it back.
-func converse(addr string) error {
-	c, err := net.DialTimeout("tcp", addr, testutil.Deadline)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(testutil.Deadline)); err != nil {
-		return err
-	}
-	if _, err := c.Write([]byte("x")); err != nil {
-		return err
-	}
-	_, err = c.Read(make([]byte, 1))
-	return err
+	callers.Stop(t)
 }
 
 // Where there is nothing to choose from it is said, and everything works.

@@ -88,11 +88,17 @@ func (e *Engine) ServerName(backend, ref string) (name string, found bool) {
 		if c.Name != backend || b == nil {
 			continue
 		}
-		for n := range b.NumServers() {
-			if s := b.Server(n); isCalled(ref, s.Name, s.ID) {
+		former := ""
+		for n, server := range e.Servers(i) {
+			switch s := b.Server(n); {
+			case !isCalled(ref, s.Name, s.ID):
+			case !server.Departed:
 				return s.Name, true
+			case !s.Idle():
+				former = s.Name
 			}
 		}
+		return former, former != ""
 	}
 	return "", false
 }
@@ -133,10 +139,8 @@ func (e *Engine) Removable(backend, server string) (maintenance, idle bool) {
 		if c.Name != backend || b == nil {
 			continue
 		}
-		for n := range b.NumServers() {
-			if s := b.Server(n); s.Name == server {
-				return !s.Enabled(), s.Served() == 0 && s.Queued() == 0
-			}
+		if n := placeOfServer(e.Servers(i), server); n >= 0 {
+			return !b.Server(n).Enabled(), b.Server(n).Idle()
 		}
 	}
 	return false, false

@@ -40,7 +40,7 @@ func feed(tb testing.TB, c *net.UnixConn, script []byte) {
 }
 
 // fuzzLimits let a side that hears nothing end soon. Nothing waits for them: the connection ends first.
-var fuzzLimits = limits{frame: 5 * time.Second, ready: 5 * time.Second, death: 0, pause: time.Millisecond, alive: time.Millisecond}
+var fuzzLimits = limits{frame: patience, ready: patience, death: 0, pause: time.Millisecond, alive: time.Millisecond}
 
 func mustSameFDs(tb testing.TB, before int) {
 	tb.Helper()

@@ -20,7 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/config"
 )
 
-const receiveTimeout = 10 * time.Second
+const receiveTimeout = time.Minute
 
 func mustLogger(tb testing.TB, o Options, targets ...config.LogTarget) *Logger {
 	tb.Helper()

@@ -135,7 +135,7 @@ func TestDetach(t *testing.T) {
 			t.Error(diff)
 		}
 		var target []byte
-		for deadline := time.Now().Add(10 * time.Second); len(target) == 0; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); len(target) == 0; time.Sleep(5 * time.Millisecond) {
 			if target, err = os.ReadFile(file); time.Now().After(deadline) {
 				t.Fatalf("the background process left nothing: %v", err)
 			}

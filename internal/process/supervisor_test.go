@@ -26,7 +26,7 @@ func TestSupervisor(t *testing.T) {
 		if err = s.Tell("READY=1", "STATUS=Ready."); err != nil {
 			t.Fatal(err)
 		}
-		if err = manager.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err = manager.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		var buf [100]byte

@@ -71,7 +71,7 @@ func TestWorker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err = conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err = conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		answer, err := io.ReadAll(conn)

@@ -221,9 +221,17 @@ func (s *session) prompt(args []string) {
 }
 
 func (s *session) help(args []string) {
-	s.reply("The following commands are valid at this level:")
+	s.message(SeverityInfo, "The following commands are valid at this level:")
 	prefix := strings.Join(args, " ")
-	s.list(func(c *command) bool { return strings.HasPrefix(strings.Join(c.words, " "), prefix) })
+	chosen := func(c *command) bool { return strings.HasPrefix(strings.Join(c.words, " "), prefix) }
+	some := slices.ContainsFunc(s.server.table, func(c command) bool { return c.level <= s.level && c.usage != "" && chosen(&c) })
+	if c, _ := find(s.server.table, args); !some && c != nil {
+		chosen = func(other *command) bool { return other == c }
+	} else if !some {
+		near := s.nearest(args)
+		chosen = func(c *command) bool { return slices.Contains(near, c) }
+	}
+	s.list(chosen)
 }
 
 // closest is the number of commands that are proposed for an unknown one.
@@ -233,11 +241,11 @@ const closest = 5
 func (s *session) unknown(words []string) {
 	near := s.nearest(words)
 	if len(near) == 0 {
-		s.reply(fmt.Sprintf("Unknown command: '%s'. Please enter one of the following commands only:", printable(words[0])))
+		s.message(SeverityInfo, fmt.Sprintf("Unknown command: '%s'. Please enter one of the following commands only:", printable(words[0])))
 		s.list(func(*command) bool { return true })
 		return
 	}
-	s.reply(fmt.Sprintf("Unknown command: '%s', but maybe one of the following ones is a better match:", printable(words[0])))
+	s.message(SeverityInfo, fmt.Sprintf("Unknown command: '%s', but maybe one of the following ones is a better match:", printable(words[0])))
 	s.list(func(c *command) bool { return slices.Contains(near, c) })
 }
 

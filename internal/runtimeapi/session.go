@@ -160,11 +160,11 @@ func (s *session) obeyLine(line string) {
 			// An empty line ends every answer; in interactive mode the prompt is on the line behind it.
 			s.answer.WriteByte('\n')
 		}
+		if s.prompted {
+			s.ask()
+		}
 	}
 	s.payload = payload{}
-	if s.prompted && !s.over {
-		s.ask()
-	}
 }
 
 // ask adds the prompt. A master's names the process that the next command goes to.

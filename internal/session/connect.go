@@ -18,37 +18,47 @@ func (t *Table) assign(id uint32, s *Session) bool {
 		return false
 	}
 	be := t.Proxies[s.be]
-	tried := s.srv
 	srv, verdict := be.Backend.Assign(backend.Request{
 		Hash: balance.Fold(s.peer.AddrPort().Addr()), Rand: t.random(), Avoid: s.avoid,
 	})
+	if srv >= 0 {
+		if srv != s.srv {
+			be.Backend.Server(int(srv)).Choose()
+		}
+		t.turn(be, s, srv)
+	}
 	switch verdict {
 	case backend.Assigned:
-		t.granted(be, s, srv, tried)
+		t.granted(be, s)
 		return t.dial(id, s)
 	case backend.Queue:
 		return t.enqueue(id, s, be, srv)
 	case backend.QueueFull:
-		return t.enqueue(id, s, be, backend.None)
+		be.Backend.Server(int(srv)).ConnError()
+		s.state = stateQueued
 	}
 	s.fail('S')
 	t.end(id, s)
 	return false
 }
 
-// granted notes that a slot of srv is ours. A move away from the server tried before is a redispatch.
-func (t *Table) granted(be *Proxy, s *Session, srv, tried int32) {
-	s.flags |= slotHeld
-	if tried >= 0 {
-		if srv != tried {
-			s.flags |= redispatched
-			be.Backend.Server(int(tried)).Redispatch()
-		} else {
-			be.Backend.Server(int(srv)).Retry()
-		}
+// turn notes the server that the session goes to. A move away from the one before is a redispatch.
+func (t *Table) turn(be *Proxy, s *Session, srv int32) {
+	switch {
+	case s.srv < 0:
+	case s.srv == srv:
+		be.Backend.Server(int(srv)).Retry()
+	default:
+		s.flags |= redispatched
+		be.Backend.Server(int(s.srv)).Redispatch()
 	}
 	s.srv = srv
-	be.Servers[srv].Assigned.Note(t.Clock.MonoNs(), be.Backend.Server(int(srv)).CumSessions())
+}
+
+// granted notes that a slot of the session's server is its own.
+func (t *Table) granted(be *Proxy, s *Session) {
+	s.flags |= slotHeld
+	be.at(s.srv).Assigned.Note(t.Clock.MonoNs(), be.Backend.Server(int(s.srv)).CumSessions())
 	if s.queueMs < 0 {
 		s.queueMs = t.sinceAccept(s)
 	}
@@ -58,15 +68,18 @@ func (t *Table) sinceAccept(s *Session) int32 { return int32((t.Clock.MonoNs() -
 
 func (t *Table) enqueue(id uint32, s *Session, be *Proxy, srv int32) bool {
 	s.state = stateQueued
-	ticket, granted, place := be.Backend.Enqueue(backend.Waiter{Worker: t.Worker, Slot: id, Gen: t.slots.Gen(id)}, srv)
+	ticket, granted, _ := be.Backend.Enqueue(backend.Waiter{Worker: t.Worker, Slot: id, Gen: t.slots.Gen(id)}, srv)
 	switch {
 	case granted >= 0:
-		t.granted(be, s, granted, s.srv)
+		if srv < 0 {
+			t.turn(be, s, granted)
+		}
+		t.granted(be, s)
 		return t.dial(id, s)
 	case granted == backend.Reassign:
 		return t.assign(id, s)
 	}
-	s.ticket, s.place, s.queuedOn = ticket, place, srv
+	s.ticket, s.queuedOn = ticket, srv
 	s.deadline = t.after(be.QueueMs)
 	t.timers.Cancel(id)
 	t.arm(id, s)
@@ -89,14 +102,18 @@ func (t *Table) Grant(w backend.Waiter, be, srv int32) {
 	s := t.slots.At(w.Slot)
 	p := t.Proxies[be]
 	alive := t.slots.Gen(w.Slot) == w.Gen && s.state == stateQueued
+	if alive {
+		s.leftQueue(w.Place)
+	}
 	switch {
 	case alive && srv == backend.Reassign:
-		s.ticket = backend.Ticket{}
 		s.state = stateConnecting // it waits no more, also when no server is left
 		t.assign(w.Slot, s)
 	case alive:
-		s.leftQueue(s.place)
-		t.granted(p, s, srv, s.srv)
+		if s.queuedOn < 0 {
+			t.turn(p, s, srv)
+		}
+		t.granted(p, s)
 		t.dial(w.Slot, s)
 	case srv >= 0:
 		p.Backend.Release(srv)
@@ -106,7 +123,7 @@ func (t *Table) Grant(w backend.Waiter, be, srv int32) {
 // dial opens the server's socket and starts to connect. It reports whether the session still lives.
 func (t *Table) dial(id uint32, s *Session) bool {
 	be := t.Proxies[s.be]
-	srv := &be.Servers[s.srv]
+	srv := be.at(s.srv)
 	s.state = stateConnecting
 	s.flags &^= timedOut | noResource
 	d := srv.Destination()
@@ -225,7 +242,7 @@ func (t *Table) established(id uint32, s *Session, events uint32) {
 		s.sentUrgent(server)
 	}
 	if p.LogASAP {
-		t.log(s, true)
+		t.log(s, true, t.Proxies[s.be].Backend.Server(int(s.srv)).Served())
 	}
 	t.timers.Cancel(id)
 	t.arm(id, s)

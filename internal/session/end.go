@@ -17,8 +17,15 @@ func (t *Table) end(id uint32, s *Session) {
 		s.leftQueue(place)
 		s.queueMs = t.sinceAccept(s)
 	}
+	others := 0 // on the server, before the slot goes to one that waits
 	if s.be >= 0 {
 		be := t.Proxies[s.be]
+		if s.srv >= 0 {
+			others = be.Backend.Server(int(s.srv)).Served()
+		}
+		if s.flags&slotHeld != 0 {
+			others--
+		}
 		t.releaseSlot(be, s)
 		if s.flags&beCounted != 0 {
 			be.BeConns.Add(-1)
@@ -26,7 +33,7 @@ func (t *Table) end(id uint32, s *Session) {
 	}
 	t.countEnd(s)
 	if s.flags&logged == 0 {
-		t.log(s, false)
+		t.log(s, false, others)
 	}
 	t.freePending(&s.flow[client])
 	t.freePending(&s.flow[server])

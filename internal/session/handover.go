@@ -22,6 +22,10 @@ import (
 // The sockets are shared with the new owner from the moment they are sent. So this side only ever closes its
 // descriptors: a shutdown or a linger option would act on the other's connection.
 
+// clockZero is the zero of this process's clocks in the time of CLOCK_MONOTONIC, which all processes share. It is
+// found once: what a session's dates would lose at each move is how old the reading of the table's clock is.
+var clockZero = netio.MonotonicNs() - sched.NewClock().MonoNs()
+
 // Leaving is a session on its way to another owner, by its place in the table.
 type Leaving struct {
 	Slot, Gen uint32
@@ -63,12 +67,12 @@ func (t *Table) freeze(id uint32, s *Session, sn *Snapshot) {
 	l := t.listener(s)
 	*sn = Snapshot{
 		Worker: int(t.Worker), Slot: id, Gen: t.slots.Gen(id),
-		Frontend: p.Name, Backend: be.Name, Server: be.Servers[s.srv].Name,
+		Frontend: p.Name, Backend: be.Name, Server: be.at(s.srv).Name,
 		Bound: l.Addr.AddrPort(), Listener: l.ID,
 		Client: t.freezeSide(&s.side[client]), Far: t.freezeSide(&s.side[server]),
 		Up: t.freezeFlow(&s.flow[client]), Down: t.freezeFlow(&s.flow[server]),
 		Peer: zoned(&s.peer), Number: s.number,
-		AcceptWallNs: s.acceptWallNs, AcceptNs: netio.MonotonicNs() - t.Clock.MonoNs() + s.acceptNs, QueueMs: s.queueMs, ConnectMs: s.connectMs,
+		AcceptWallNs: s.acceptWallNs, AcceptNs: clockZero + s.acceptNs, QueueMs: s.queueMs, ConnectMs: s.connectMs,
 		Retries: s.retries, ServerQueue: s.serverQueue, BackendQueue: s.backendQueue,
 		Redispatched: s.flags&redispatched != 0, Logged: s.flags&logged != 0, ResetSides: s.flags&resetSides != 0,
 	}
@@ -109,7 +113,7 @@ func (t *Table) freezeFlow(f *flow) FlowSnapshot {
 	}
 	if f.pipe != 0 {
 		p := t.pipes.At(f.pipe)
-		sn.PipeRead, sn.PipeWrite, sn.PipeBytes = int(p.R), int(p.W), int(p.Data)
+		sn.PipeRead, sn.PipeWrite = int(p.R), int(p.W)
 	}
 	return sn
 }
@@ -194,7 +198,7 @@ func (t *Table) Adopt(sn *Snapshot, at Place) {
 	s.number = sn.Number
 	t.numbered(sn.Number)
 	s.acceptWallNs, s.queueMs, s.connectMs = sn.AcceptWallNs, sn.QueueMs, sn.ConnectMs
-	s.acceptNs = sn.AcceptNs - netio.MonotonicNs() + t.Clock.MonoNs() // a table's clock begins with its process
+	s.acceptNs = sn.AcceptNs - clockZero
 	s.peer.SetAddrPort(sn.Peer)
 	if !sn.Peer.IsValid() {
 		s.peer.Family = netio.FamilyUnix
@@ -359,5 +363,5 @@ func (t *Table) departed(s *Session) bool {
 	if t.Proxies[s.fe].Departed || s.be >= 0 && t.Proxies[s.be].Departed {
 		return true
 	}
-	return s.be >= 0 && s.srv >= 0 && t.Proxies[s.be].Servers[s.srv].Departed
+	return s.be >= 0 && s.srv >= 0 && t.Proxies[s.be].at(s.srv).Departed
 }

@@ -5,8 +5,9 @@ import (
 	"github.com/penstock/penstock/netio"
 )
 
-// log writes the line of a session, if its frontend wants one. With asap the session is still alive.
-func (t *Table) log(s *Session, asap bool) {
+// log writes the line of a session, if its frontend wants one. With asap the session is still alive. onServer is how
+// many sessions its server has.
+func (t *Table) log(s *Session, asap bool, onServer int) {
 	p := t.Proxies[s.fe]
 	if p.Logger == nil || p.Format == nil {
 		return
@@ -26,7 +27,7 @@ func (t *Table) log(s *Session, asap bool) {
 		return
 	}
 	t.fillRecord(p, s)
-	t.record.ASAP = asap
+	t.record.ASAP, t.record.SrvConn = asap, onServer
 	if p.SDFormat != nil && p.Logger.UsesSD() {
 		t.scratch.SD = p.SDFormat.Append(t.scratch.SD[:0], &t.record)
 	}
@@ -84,9 +85,8 @@ func (t *Table) fillRecord(p *Proxy, s *Session) {
 	if s.srv < 0 {
 		return
 	}
-	srv := &be.Servers[s.srv]
+	srv := be.at(s.srv)
 	r.ServerName, r.ServerID = srv.Name, be.Backend.Server(int(s.srv)).ID
-	r.SrvConn = be.Backend.Server(int(s.srv)).Served()
 	r.ServerAddr = srv.Destination().Addr.Addr()
 	if p.Format != nil && p.Format.NeedsLocalAddr() && s.side[server].fd >= 0 {
 		r.LocalAddr = localAddr(s.side[server].fd)

@@ -90,8 +90,8 @@ func mustRig(tb testing.TB, o rigOptions) *rig {
 	r.proxy = &Proxy{
 		Name: "l", DefaultBackend: 0, Retries: 3,
 		SpliceUp: InitialMode(o.splice, o.force), SpliceDown: InitialMode(o.splice, o.force),
-		Servers: servers,
 	}
+	r.proxy.SetServers(servers)
 	if o.format == "" {
 		o.format = lineFormat
 	}

@@ -129,7 +129,6 @@ type Session struct {
 	avoid   int32   // a server that a redispatch should not choose, -1: none
 
 	queuedOn     int32  // the server whose queue the ticket is for, or backend.None
-	place        int32  // in that queue, at entry
 	serverQueue  uint32 // places had in servers' queues, as the log shows them
 	backendQueue uint32 // and in the backend's
 }

@@ -61,9 +61,8 @@ type FlowSnapshot struct {
 	CopyOnly  bool   `json:"copyOnly,omitempty"` // splicing was refused here
 	Stream    bool   `json:"stream,omitempty"`   // it had proved itself a stream
 	Unsent    []byte `json:"unsent,omitempty"`
-	PipeRead  int    `json:"pipeRead"` // -1: no pipe
+	PipeRead  int    `json:"pipeRead"` // -1: no pipe; the kernel tells what is in it
 	PipeWrite int    `json:"pipeWrite"`
-	PipeBytes int    `json:"pipeBytes,omitempty"`
 }
 
 // Descriptors are the places of all descriptors that a snapshot can hold; some may be -1.

@@ -37,7 +37,7 @@ type Proxy struct {
 
 	// Backend side.
 	Backend            *backend.Backend
-	Servers            []Server
+	servers            atomic.Pointer[[]*Server] // by place, see backend/place.go
 	ConnectMs          uint32
 	QueueMs            uint32
 	ServerMs           uint32
@@ -51,6 +51,7 @@ type Proxy struct {
 	IndependentServer  bool // writes do not refresh the timeout of the server side
 	SpliceDown         uint8
 	Back               []*Traffic // by worker
+	Replaced           Replaced
 
 	_           [cacheLine]byte // what follows is written by every worker
 	CumConns    atomic.Uint64

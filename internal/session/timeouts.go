@@ -91,6 +91,9 @@ func (t *Table) expire(id uint32, s *Session) {
 	}
 	switch s.state {
 	case stateQueued:
+		if s.queuedOn >= 0 {
+			t.Proxies[s.be].Backend.Server(int(s.queuedOn)).ConnError()
+		}
 		s.fail('s')
 		t.end(id, s)
 	case stateConnecting:

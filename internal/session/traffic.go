@@ -128,8 +128,8 @@ func counters(list []*Traffic, worker int) []*Traffic {
 // count gives a proxy and its servers counters for one more worker; nothing runs yet.
 func (p *Proxy) count(worker int) {
 	p.Front, p.Back = counters(p.Front, worker), counters(p.Back, worker)
-	for i := range p.Servers {
-		p.Servers[i].Count(worker + 1)
+	for i := range p.NumServers() {
+		p.Server(i).Count(worker + 1)
 	}
 }
 
@@ -171,7 +171,7 @@ func (be *Proxy) MaxBeConns() int { return int(be.mostBeConns.Load()) }
 // attempted counts a connection to a server that was begun.
 func (t *Table) attempted(be *Proxy, srv int32) {
 	now := t.Clock.MonoNs()
-	for _, c := range [...]*Traffic{be.Back[t.Worker], be.Servers[srv].Traffic[t.Worker]} {
+	for _, c := range [...]*Traffic{be.Back[t.Worker], be.at(srv).Traffic[t.Worker]} {
 		add(&c.attempts, 1)
 		c.lastNs.Store(now)
 	}
@@ -192,7 +192,7 @@ func (t *Table) countBytes(s *Session) {
 	be := t.Proxies[s.be]
 	be.Back[t.Worker].addBytes(in, out)
 	if s.srv >= 0 {
-		be.Servers[s.srv].Traffic[t.Worker].addBytes(in, out)
+		be.at(s.srv).Traffic[t.Worker].addBytes(in, out)
 	}
 }
 
@@ -212,7 +212,7 @@ func (t *Table) countEnd(s *Session) {
 		}
 		return
 	}
-	srv := be.Servers[s.srv].Traffic[t.Worker]
+	srv := be.at(s.srv).Traffic[t.Worker]
 	for _, c := range [...]*Traffic{fronts, back, srv} {
 		switch s.term[0] {
 		case 'C', 'c':
@@ -241,9 +241,8 @@ func (p *Proxy) ClearMaxima() {
 	p.Accepted.Reset()
 	p.Entered.Reset()
 	clearTimes(p.Back)
-	for i := range p.Servers {
-		p.Servers[i].Assigned.Reset()
-		clearTimes(p.Servers[i].Traffic)
+	for i := range p.NumServers() {
+		p.Server(i).ClearMaxima()
 	}
 }
 
@@ -260,8 +259,8 @@ func (t *Table) ClearCounters() {
 	for _, p := range t.Proxies {
 		p.Front[t.Worker].clear()
 		p.Back[t.Worker].clear()
-		for i := range p.Servers {
-			p.Servers[i].Traffic[t.Worker].clear()
+		for i := range p.NumServers() {
+			t.ClearServer(p.Server(i))
 		}
 	}
 	for _, l := range t.Listeners {

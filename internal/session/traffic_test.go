@@ -48,12 +48,12 @@ func TestTraffic(t *testing.T) {
 			r.line()
 			wantTotals(t, "frontend", r.proxy.Front, Totals{BytesIn: 100, BytesOut: 30})
 			wantTotals(t, "backend", r.proxy.Back, Totals{BytesIn: 100, BytesOut: 30, Attempts: 1})
-			wantTotals(t, "server", r.proxy.Servers[0].Traffic, Totals{BytesIn: 100, BytesOut: 30, Attempts: 1})
-			if n := r.proxy.Servers[0].Traffic[0].samples.Load(); n != 1 {
+			wantTotals(t, "server", r.proxy.Server(0).Traffic, Totals{BytesIn: 100, BytesOut: 30, Attempts: 1})
+			if n := r.proxy.Server(0).Traffic[0].samples.Load(); n != 1 {
 				t.Errorf("%d sessions in the means, want 1", n)
 			}
 			// Two tables of one process both hold a session that moves.
-			if !o.moves && (r.proxy.Conns.Most() != 1 || r.proxy.MaxBeConns() != 1 || r.proxy.Accepted.Max() != 1 || r.proxy.Servers[0].Assigned.Max() != 1) {
+			if !o.moves && (r.proxy.Conns.Most() != 1 || r.proxy.MaxBeConns() != 1 || r.proxy.Accepted.Max() != 1 || r.proxy.Server(0).Assigned.Max() != 1) {
 				t.Error("a highest value is not 1")
 			}
 			r.table.ClearCounters()
@@ -81,7 +81,7 @@ func TestTrafficCountsHowSessionsEnd(t *testing.T) {
 			test.end(c, s)
 			r.line()
 			wantTotals(t, "backend", r.proxy.Back, test.want)
-			wantTotals(t, "server", r.proxy.Servers[0].Traffic, test.want)
+			wantTotals(t, "server", r.proxy.Server(0).Traffic, test.want)
 			test.want.Attempts, test.want.RespErrors = 0, 0
 			wantTotals(t, "frontend", r.proxy.Front, test.want)
 		})
@@ -91,7 +91,7 @@ func TestTrafficCountsHowSessionsEnd(t *testing.T) {
 		r.dial()
 		r.line()
 		wantTotals(t, "backend", r.proxy.Back, Totals{ConnErrors: 1})
-		wantTotals(t, "server", r.proxy.Servers[0].Traffic, Totals{})
+		wantTotals(t, "server", r.proxy.Server(0).Traffic, Totals{})
 	})
 }
 

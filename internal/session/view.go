@@ -19,7 +19,7 @@ const ViewSlots = 256
 
 // One call of Examine or of Kill takes so many sessions. To end one costs two closes and a log line.
 const (
-	ExamineMost = 64
+	ExamineMost = 32
 	KillMost    = 16
 )
 
@@ -155,8 +155,8 @@ func (t *Table) view(id uint32, s *Session, v *View) {
 		be := t.Proxies[s.be]
 		v.Backend, v.BackendID = be.Name, be.ID
 		if s.srv >= 0 {
-			v.Server, v.ServerID = be.Servers[s.srv].Name, be.Backend.Server(int(s.srv)).ID
-			v.ServerAddr = be.Servers[s.srv].Destination().Addr.Addr()
+			v.Server, v.ServerID = be.at(s.srv).Name, be.Backend.Server(int(s.srv)).ID
+			v.ServerAddr = be.at(s.srv).Destination().Addr.Addr()
 		}
 	}
 	if s.state == stateLeaving {

@@ -63,8 +63,8 @@ func TestStaleEventOfAnEarlierAttempt(t *testing.T) {
 	r := mustRig(t, rigOptions{configure: func(p *Proxy) { p.ConnectMs, p.Retries = 1, 3 }})
 	closed, refusing := mustListen(t, "tcp", netio.ConnOptions{})
 	netio.Close(closed)
-	server := *r.proxy.Servers[0].Destination()
-	r.proxy.Servers[0].SetDestination(Destination{Addr: refusing})
+	server := *r.proxy.Server(0).Destination()
+	r.proxy.Server(0).SetDestination(Destination{Addr: refusing})
 	c := r.dial()
 	r.until("the second attempt", func() bool {
 		if r.table.Live() == 0 {
@@ -72,7 +72,7 @@ func TestStaleEventOfAnEarlierAttempt(t *testing.T) {
 		}
 		s := r.table.slots.At(0)
 		if s.state == stateTurnaround {
-			r.proxy.Servers[0].SetDestination(server)
+			r.proxy.Server(0).SetDestination(server)
 		}
 		return s.attempt == 2
 	})

@@ -8,162 +8,91 @@ import (
 	"time"
 )
 
-// metric is one of Prometheus: its name behind "haproxy_<object>_", the column it is read from, and what
-// the value is multiplied by.
+// metric is one of Prometheus: its name behind "haproxy_<object>_", the column it is read from, what
+// the value is multiplied by, and the objects that have it.
 type metric struct {
-	name   string
-	column Column
-	scale  float64
+	name    string
+	column  Column
+	scale   float64
+	objects int
 }
 
 const perMilli = 0.001
 
-// metrics are HAProxy's, by object. Counters are those whose name ends in "_total".
-var metrics = [...][]metric{
-	Frontend: {
-		{"current_sessions", SCur, 1},
-		{"max_sessions", SMax, 1},
-		{"limit_sessions", SLim, 1},
-		{"sessions_total", STot, 1},
-		{"bytes_in_total", BytesIn, 1},
-		{"bytes_out_total", BytesOut, 1},
-		{"requests_denied_total", Dreq, 1},
-		{"responses_denied_total", Dresp, 1},
-		{"request_errors_total", Ereq, 1},
-		{"current_session_rate", Rate, 1},
-		{"limit_session_rate", RateLim, 1},
-		{"max_session_rate", RateMax, 1},
-		{"connections_rate_max", ConnRateMax, 1},
-		{"connections_total", ConnTot, 1},
-		{"denied_connections_total", Dcon, 1},
-		{"denied_sessions_total", Dses, 1},
-		{"failed_header_rewriting_total", Wrew, 1},
-		{"internal_errors_total", Eint, 1},
-		{"req_bytes_in_total", Reqbin, 1},
-		{"req_bytes_out_total", Reqbout, 1},
-		{"res_bytes_in_total", Resbin, 1},
-		{"res_bytes_out_total", Resbout, 1},
-	},
-	Listener: {
-		{"current_sessions", SCur, 1},
-		{"max_sessions", SMax, 1},
-		{"limit_sessions", SLim, 1},
-		{"sessions_total", STot, 1},
-		{"bytes_in_total", BytesIn, 1},
-		{"bytes_out_total", BytesOut, 1},
-		{"requests_denied_total", Dreq, 1},
-		{"responses_denied_total", Dresp, 1},
-		{"request_errors_total", Ereq, 1},
-		{"denied_connections_total", Dcon, 1},
-		{"denied_sessions_total", Dses, 1},
-		{"failed_header_rewriting_total", Wrew, 1},
-		{"internal_errors_total", Eint, 1},
-		{"req_bytes_in_total", Reqbin, 1},
-		{"req_bytes_out_total", Reqbout, 1},
-		{"res_bytes_in_total", Resbin, 1},
-		{"res_bytes_out_total", Resbout, 1},
-	},
-	Backend: {
-		{"current_queue", QCur, 1},
-		{"max_queue", QMax, 1},
-		{"current_sessions", SCur, 1},
-		{"max_sessions", SMax, 1},
-		{"limit_sessions", SLim, 1},
-		{"sessions_total", STot, 1},
-		{"bytes_in_total", BytesIn, 1},
-		{"bytes_out_total", BytesOut, 1},
-		{"requests_denied_total", Dreq, 1},
-		{"responses_denied_total", Dresp, 1},
-		{"connection_errors_total", Econ, 1},
-		{"response_errors_total", Eresp, 1},
-		{"retry_warnings_total", Wretr, 1},
-		{"redispatch_warnings_total", Wredis, 1},
-		{"weight", Weight, 1},
-		{"uweight", Uweight, 1},
-		{"active_servers", Act, 1},
-		{"backup_servers", Bck, 1},
-		{"check_up_down_total", Chkdown, 1},
-		{"check_last_change_seconds", Lastchg, 1},
-		{"downtime_seconds_total", Downtime, 1},
-		{"loadbalanced_total", Lbtot, 1},
-		{"current_session_rate", Rate, 1},
-		{"max_session_rate", RateMax, 1},
-		{"client_aborts_total", CliAbrt, 1},
-		{"server_aborts_total", SrvAbrt, 1},
-		{"last_session_seconds", Lastsess, 1},
-		{"queue_time_average_seconds", Qtime, perMilli},
-		{"connect_time_average_seconds", Ctime, perMilli},
-		{"response_time_average_seconds", Rtime, perMilli},
-		{"total_time_average_seconds", Ttime, perMilli},
-		{"max_queue_time_seconds", QtimeMax, perMilli},
-		{"max_connect_time_seconds", CtimeMax, perMilli},
-		{"max_response_time_seconds", RtimeMax, perMilli},
-		{"max_total_time_seconds", TtimeMax, perMilli},
-		{"connection_attempts_total", Connect, 1},
-		{"connection_reuses_total", Reuse, 1},
-		{"failed_header_rewriting_total", Wrew, 1},
-		{"internal_errors_total", Eint, 1},
-		{"req_bytes_in_total", Reqbin, 1},
-		{"req_bytes_out_total", Reqbout, 1},
-		{"res_bytes_in_total", Resbin, 1},
-		{"res_bytes_out_total", Resbout, 1},
-	},
-	Server: {
-		{"current_queue", QCur, 1},
-		{"max_queue", QMax, 1},
-		{"queue_limit", Qlimit, 1},
-		{"current_sessions", SCur, 1},
-		{"max_sessions", SMax, 1},
-		{"limit_sessions", SLim, 1},
-		{"sessions_total", STot, 1},
-		{"bytes_in_total", BytesIn, 1},
-		{"bytes_out_total", BytesOut, 1},
-		{"responses_denied_total", Dresp, 1},
-		{"connection_errors_total", Econ, 1},
-		{"response_errors_total", Eresp, 1},
-		{"retry_warnings_total", Wretr, 1},
-		{"redispatch_warnings_total", Wredis, 1},
-		{"weight", Weight, 1},
-		{"uweight", Uweight, 1},
-		{"active", Act, 1},
-		{"backup", Bck, 1},
-		{"check_failures_total", Chkfail, 1},
-		{"check_up_down_total", Chkdown, 1},
-		{"check_last_change_seconds", Lastchg, 1},
-		{"check_code", CheckCode, 1},
-		{"check_duration_seconds", CheckDuration, perMilli},
-		{"downtime_seconds_total", Downtime, 1},
-		{"current_throttle", Throttle, 1},
-		{"loadbalanced_total", Lbtot, 1},
-		{"current_session_rate", Rate, 1},
-		{"max_session_rate", RateMax, 1},
-		{"client_aborts_total", CliAbrt, 1},
-		{"server_aborts_total", SrvAbrt, 1},
-		{"last_session_seconds", Lastsess, 1},
-		{"queue_time_average_seconds", Qtime, perMilli},
-		{"connect_time_average_seconds", Ctime, perMilli},
-		{"response_time_average_seconds", Rtime, perMilli},
-		{"total_time_average_seconds", Ttime, perMilli},
-		{"max_queue_time_seconds", QtimeMax, perMilli},
-		{"max_connect_time_seconds", CtimeMax, perMilli},
-		{"max_response_time_seconds", RtimeMax, perMilli},
-		{"max_total_time_seconds", TtimeMax, perMilli},
-		{"connection_attempts_total", Connect, 1},
-		{"connection_reuses_total", Reuse, 1},
-		{"idle_connections_current", SrvIcur, 1},
-		{"idle_connections_limit", SrcIlim, 1},
-		{"unsafe_idle_connections_current", IdleConnCur, 1},
-		{"safe_idle_connections_current", SafeConnCur, 1},
-		{"used_connections_current", UsedConnCur, 1},
-		{"need_connections_current", NeedConnEst, 1},
-		{"private_idle_connections_current", PrivIdleCur, 1},
-		{"failed_header_rewriting_total", Wrew, 1},
-		{"internal_errors_total", Eint, 1},
-		{"req_bytes_in_total", Reqbin, 1},
-		{"req_bytes_out_total", Reqbout, 1},
-		{"res_bytes_in_total", Resbin, 1},
-		{"res_bytes_out_total", Resbout, 1},
-	},
+// The objects that a metric is about, as bits.
+const (
+	fe  = 1 << Frontend
+	be  = 1 << Backend
+	sv  = 1 << Server
+	li  = 1 << Listener
+	all = fe | be | sv | li
+)
+
+// metrics are HAProxy's. Counters are those whose name ends in "_total".
+var metrics = [...]metric{
+	{"current_queue", QCur, 1, be | sv},
+	{"max_queue", QMax, 1, be | sv},
+	{"queue_limit", Qlimit, 1, sv},
+	{"current_sessions", SCur, 1, all},
+	{"max_sessions", SMax, 1, all},
+	{"limit_sessions", SLim, 1, all},
+	{"sessions_total", STot, 1, all},
+	{"bytes_in_total", BytesIn, 1, all},
+	{"bytes_out_total", BytesOut, 1, all},
+	{"requests_denied_total", Dreq, 1, fe | li | be},
+	{"responses_denied_total", Dresp, 1, all},
+	{"request_errors_total", Ereq, 1, fe | li},
+	{"connection_errors_total", Econ, 1, be | sv},
+	{"response_errors_total", Eresp, 1, be | sv},
+	{"retry_warnings_total", Wretr, 1, be | sv},
+	{"redispatch_warnings_total", Wredis, 1, be | sv},
+	{"weight", Weight, 1, be | sv},
+	{"uweight", Uweight, 1, be | sv},
+	{"active_servers", Act, 1, be},
+	{"backup_servers", Bck, 1, be},
+	{"active", Act, 1, sv},
+	{"backup", Bck, 1, sv},
+	{"check_failures_total", Chkfail, 1, sv},
+	{"check_up_down_total", Chkdown, 1, be | sv},
+	{"check_last_change_seconds", Lastchg, 1, be | sv},
+	{"check_code", CheckCode, 1, sv},
+	{"check_duration_seconds", CheckDuration, perMilli, sv},
+	{"downtime_seconds_total", Downtime, 1, be | sv},
+	{"current_throttle", Throttle, 1, sv},
+	{"loadbalanced_total", Lbtot, 1, be | sv},
+	{"current_session_rate", Rate, 1, fe | be | sv},
+	{"limit_session_rate", RateLim, 1, fe},
+	{"max_session_rate", RateMax, 1, fe | be | sv},
+	{"connections_rate_max", ConnRateMax, 1, fe},
+	{"connections_total", ConnTot, 1, fe},
+	{"denied_connections_total", Dcon, 1, fe | li},
+	{"denied_sessions_total", Dses, 1, fe | li},
+	{"client_aborts_total", CliAbrt, 1, be | sv},
+	{"server_aborts_total", SrvAbrt, 1, be | sv},
+	{"last_session_seconds", Lastsess, 1, be | sv},
+	{"queue_time_average_seconds", Qtime, perMilli, be | sv},
+	{"connect_time_average_seconds", Ctime, perMilli, be | sv},
+	{"response_time_average_seconds", Rtime, perMilli, be | sv},
+	{"total_time_average_seconds", Ttime, perMilli, be | sv},
+	{"max_queue_time_seconds", QtimeMax, perMilli, be | sv},
+	{"max_connect_time_seconds", CtimeMax, perMilli, be | sv},
+	{"max_response_time_seconds", RtimeMax, perMilli, be | sv},
+	{"max_total_time_seconds", TtimeMax, perMilli, be | sv},
+	{"connection_attempts_total", Connect, 1, be | sv},
+	{"connection_reuses_total", Reuse, 1, be | sv},
+	{"idle_connections_current", SrvIcur, 1, sv},
+	{"idle_connections_limit", SrcIlim, 1, sv},
+	{"unsafe_idle_connections_current", IdleConnCur, 1, sv},
+	{"safe_idle_connections_current", SafeConnCur, 1, sv},
+	{"used_connections_current", UsedConnCur, 1, sv},
+	{"need_connections_current", NeedConnEst, 1, sv},
+	{"private_idle_connections_current", PrivIdleCur, 1, sv},
+	{"failed_header_rewriting_total", Wrew, 1, all},
+	{"internal_errors_total", Eint, 1, all},
+	{"req_bytes_in_total", Reqbin, 1, all},
+	{"req_bytes_out_total", Reqbout, 1, all},
+	{"res_bytes_in_total", Resbin, 1, all},
+	{"res_bytes_out_total", Resbout, 1, all},
 }
 
 // states are what "status" of an object can be: one of them is 1, the others 0.
@@ -207,8 +136,8 @@ func AppendMetrics(out *bytes.Buffer, rows []Row, wanted int) {
 			continue
 		}
 		prefix := "haproxy_" + strings.ToLower(o.String()) + "_"
-		for _, m := range metrics[o] {
-			if !slices.ContainsFunc(of, func(r *Row) bool { return r.Has(m.column) }) {
+		for _, m := range metrics {
+			if m.objects>>o&1 == 0 || !slices.ContainsFunc(of, func(r *Row) bool { return r.Has(m.column) }) {
 				continue
 			}
 			Family(out, prefix+m.name, columns[m.column].help)
@@ -364,4 +293,31 @@ func sample(out *bytes.Buffer, name string, labels []string, value float64) {
 	out.WriteByte(' ')
 	out.WriteString(strconv.FormatFloat(value, 'f', -1, 64))
 	out.WriteByte('\n')
+}
+
+// Handovers are what this process took over from older ones, and what it gave away.
+type Handovers struct {
+	Generation      int           // takeovers since the first process
+	In, Out, Lost   uint64        // sessions; Lost: nobody knows whether the other process has them
+	Took            time.Duration // from ready to the last session of the last takeover; 0: there was none, or it goes on
+	Migrated, Stuck uint64        // connections that waited at a listener that was closed: moved to another one, or not
+}
+
+// AppendMetrics appends them in the text format of Prometheus.
+func (h *Handovers) AppendMetrics(out *bytes.Buffer) {
+	for _, m := range []struct {
+		name, help string
+		value      float64
+	}{
+		{"penstock_generation", "takeovers since the first process", float64(h.Generation)},
+		{"penstock_handover_sessions_in_total", "sessions taken over from older processes", float64(h.In)},
+		{"penstock_handover_sessions_out_total", "sessions given to a younger process", float64(h.Out)},
+		{"penstock_handover_sessions_lost_total", "sessions of which nobody knows whether they arrived in the younger process", float64(h.Lost)},
+		{"penstock_handover_duration_seconds", "time from ready to the last session of the last takeover", h.Took.Seconds()},
+		{"penstock_kernel_migrations_total", "connections that the kernel moved from a closed listener to another one, in this network namespace", float64(h.Migrated)},
+		{"penstock_kernel_migration_failures_total", "connections that the kernel could not move from a closed listener, in this network namespace", float64(h.Stuck)},
+	} {
+		Family(out, m.name, m.help)
+		sample(out, m.name, nil, m.value)
+	}
 }

@@ -13,6 +13,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// patience is for what ends by itself, on a machine with other work.
+const patience = 20 * time.Second
+
 // Main runs the tests of a package and returns the exit code: not 0 when a test failed, or when
 // the tests left a goroutine or a descriptor behind. A TestMain calls it.
 func Main(m *testing.M) int {
@@ -20,6 +23,7 @@ func Main(m *testing.M) int {
 	if warm, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		warm.Close()
 	}
+	leasePorts() // its descriptor stays
 	// A shell's background job ignores SIGINT, and children inherit that. One that is caught here is
 	// at its default there, as in the foreground.
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT} {
@@ -36,12 +40,12 @@ func Main(m *testing.M) int {
 	if code != 0 {
 		return code
 	}
-	if err := goleak.Find(); err != nil {
+	if !poll(patience, func() bool { err = goleak.Find(); return err == nil }) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	var after map[string]string
-	if !poll(5*time.Second, func() bool {
+	if !poll(patience, func() bool {
 		runtime.GC() // copying between connections keeps pipes in a pool that a collection empties
 		after, err = readFDs("/proc/self/fd")
 		return err == nil && len(after) <= len(before)

@@ -33,6 +33,9 @@ func newConn(tb testing.TB, c net.Conn, own bool) *Conn {
 	return conn
 }
 
+// Fatalf fails the test and ends the goroutine that follows the script.
+func (c *Conn) Fatalf(format string, args ...any) { c.tb.Helper(); c.fatal(format, args...) }
+
 // Dial connects to addr. The connection is closed when the test ends.
 func Dial(tb testing.TB, network, addr string) *Conn {
 	tb.Helper()
@@ -196,7 +199,13 @@ func (l *Listener) Accepted() int {
 // its own, and closes the connection when it returns. All are gone when the test ends.
 func Serve(tb testing.TB, handler func(*Conn)) *Listener {
 	tb.Helper()
-	l := Listen(tb)
+	return ServeOn(tb, Loopback(FreePort(tb)), handler)
+}
+
+// ServeOn is Serve on a given TCP address.
+func ServeOn(tb testing.TB, addr string, handler func(*Conn)) *Listener {
+	tb.Helper()
+	l := ListenOn(tb, "tcp", addr)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {

@@ -1,6 +1,7 @@
 package testutil
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -13,18 +14,27 @@ import (
 // Ports are handed out below the kernel's ephemeral range. A port found by binding to port 0 lies
 // inside that range, where any outgoing connection of this busy machine may take it between its
 // release here and the bind of the process it is meant for.
+//
+// The tests of several packages run at the same time. So that none looks at a port that another has been
+// given and has not bound yet, each process leases blocks of ports and hands out only those. A lease is a
+// socket bound to the block's name: it ends with the process, however that ends.
 const (
-	firstPort = 10000
-	lastPort  = 32000
+	firstPort  = 10000
+	blockPorts = 500
+	blocks     = 44
+	leaseName  = "@penstock-test-ports-%d"
 )
 
-var handedOut = struct {
+var ports = struct {
 	sync.Mutex
-	ports map[int]bool
-}{ports: map[int]bool{}}
+	leases []net.Listener // one for each of blocks; nil when it is not ours
+	own    []int          // the ports of our blocks
+	at     int            // index in own of the next one to look at
+	given  map[int]bool   // to a test that has not ended
+}{leases: make([]net.Listener, blocks), given: map[int]bool{}}
 
-// FreePort returns a TCP port that nothing is bound to, on any address, and that it has not
-// returned before.
+// FreePort returns a TCP port that nothing is bound to, on any address. Nobody else gets it from here until
+// the test has ended.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
 	return FreePorts(tb, 1)
@@ -33,23 +43,68 @@ func FreePort(tb testing.TB) int {
 // FreePorts returns the first of n consecutive free ports.
 func FreePorts(tb testing.TB, n int) int {
 	tb.Helper()
-	handedOut.Lock()
-	defer handedOut.Unlock()
-next:
-	for range 1000 {
-		first := firstPort + rand.IntN(lastPort-firstPort-n)
-		for port := first; port < first+n; port++ {
-			if handedOut.ports[port] || !bindable(port) {
-				continue next
-			}
+	ports.Lock()
+	defer ports.Unlock()
+	first := findPorts(n)
+	for first == 0 {
+		if !leasePorts() {
+			tb.Fatalf("found no %d consecutive free ports", n)
 		}
-		for port := first; port < first+n; port++ {
-			handedOut.ports[port] = true
-		}
-		return first
+		first = findPorts(n)
 	}
-	tb.Fatalf("found no %d consecutive free ports", n)
+	for port := first; port < first+n; port++ {
+		ports.given[port] = true
+	}
+	tb.Cleanup(func() {
+		ports.Lock()
+		defer ports.Unlock()
+		for port := first; port < first+n; port++ {
+			delete(ports.given, port)
+		}
+	})
+	return first
+}
+
+// findPorts looks for n free ports of our blocks, one round, and returns the first, or 0. Those that were given last come last.
+func findPorts(n int) int {
+	run := 0 // how many of the ports before at are free and consecutive
+	for range len(ports.own) + n {
+		if ports.at >= len(ports.own) {
+			ports.at, run = 0, 0
+		}
+		port := ports.own[ports.at]
+		if run > 0 && ports.own[ports.at-1] != port-1 {
+			run = 0
+		}
+		ports.at++
+		if run++; ports.given[port] || !bindable(port) {
+			run = 0
+		}
+		if run == n {
+			return port - n + 1
+		}
+	}
 	return 0
+}
+
+// leasePorts takes another block.
+func leasePorts() bool {
+	for _, block := range rand.Perm(blocks) {
+		if ports.leases[block] != nil {
+			continue
+		}
+		lease, err := net.Listen("unix", fmt.Sprintf(leaseName, block))
+		if err != nil {
+			continue // another process has it
+		}
+		ports.leases[block] = lease
+		ports.at = len(ports.own)
+		for i := range blockPorts {
+			ports.own = append(ports.own, firstPort+block*blockPorts+i)
+		}
+		return true
+	}
+	return false
 }
 
 func bindable(port int) bool {

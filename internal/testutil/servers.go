@@ -52,7 +52,13 @@ func StartMariaDB(tb testing.TB, options ...string) *MariaDB {
 	NeedRoot(tb)
 	dir := TempDir(tb)
 	data := filepath.Join(dir, "data")
-	Run(tb, 0, exec.Command(install, "--no-defaults", "--user=root", "--datadir="+data,
+	// Each that starts removes what it takes for its own temporary tables of an earlier life, in the folder for these.
+	command := func(name string, args ...string) *exec.Cmd {
+		cmd := exec.Command(name, args...)
+		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+		return cmd
+	}
+	Run(tb, 0, command(install, "--no-defaults", "--user=root", "--datadir="+data,
 		"--auth-root-authentication-method=normal", "--skip-test-db"))
 	port := FreePort(tb)
 	db := &MariaDB{Addr: Loopback(port), Socket: filepath.Join(dir, "sock")}
@@ -62,7 +68,7 @@ func StartMariaDB(tb testing.TB, options ...string) *MariaDB {
 		"--max-allowed-packet=128M", "--innodb-log-file-size=256M", "--innodb-flush-log-at-trx-commit=0",
 		"--pid-file=" + filepath.Join(dir, "pid"),
 	}
-	p := Start(tb, exec.Command(daemon, append(args, options...)...))
+	p := Start(tb, command(daemon, append(args, options...)...))
 	Eventually(tb, "mariadbd listens", func() bool {
 		if p.Exited() {
 			tb.Fatalf("mariadbd ended: %s%s", p.Stdout, p.Stderr)

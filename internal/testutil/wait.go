@@ -7,7 +7,7 @@ import (
 
 // Deadline bounds every wait of this package. It is generous because it only ends a test that has
 // failed already: a passing test never waits for it, however slow the machine.
-const Deadline = 30 * time.Second
+const Deadline = time.Minute
 
 // Eventually polls cond until it holds, and fails the test when it does not within Deadline.
 func Eventually(tb testing.TB, what string, cond func() bool) {
@@ -15,6 +15,11 @@ func Eventually(tb testing.TB, what string, cond func() bool) {
 	if !poll(Deadline, cond) {
 		tb.Fatalf("waited %v in vain: %s", Deadline, what)
 	}
+}
+
+// Soon polls cond until it holds or Deadline has passed, for a caller that tells what is wrong better than a word can.
+func Soon(cond func() bool) {
+	poll(Deadline, cond)
 }
 
 // poll calls cond at a growing interval until it holds or limit has passed.

@@ -2,16 +2,15 @@ package web
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/subtle"
-	_ "embed"
-	"fmt"
-	"html/template"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"sync/atomic"
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/stats"
@@ -24,10 +23,13 @@ type site struct {
 	source Source
 	node   string
 	desc   string
+	key    [32]byte      // of the tokens in our own forms
+	conns  *atomic.Int32 // present connections
 }
 
-func newSite(p *config.Proxy, g *config.Global, source Source) *site {
-	s := &site{proxy: p, web: &p.Web, source: source, node: p.Web.Node, desc: p.Web.Desc}
+func newSite(p *config.Proxy, g *config.Global, source Source, conns *atomic.Int32) *site {
+	s := &site{proxy: p, web: &p.Web, source: source, node: p.Web.Node, desc: p.Web.Desc, conns: conns}
+	_, _ = rand.Read(s.key[:]) // it never fails
 	if s.node == "" {
 		s.node = g.Node
 	}
@@ -40,30 +42,69 @@ func newSite(p *config.Proxy, g *config.Global, source Source) *site {
 	return s
 }
 
+// options are the words behind the page's address.
+type options []string
+
+func (o options) has(word string) bool { return slices.Contains(o, word) }
+
+// value is what follows "name=".
+func (o options) value(name string) string {
+	for _, word := range o {
+		if v, found := strings.CutPrefix(word, name+"="); found {
+			return v
+		}
+	}
+	return ""
+}
+
 // ServeHTTP finds what is asked for: metrics by their path, the page by the beginning of its address. There
 // are no servers for anything else.
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
+	a := s.observe(w)
+	h := a.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		h.Set("Allow", "GET, HEAD")
-		http.Error(w, "Only GET and HEAD are served here.", http.StatusMethodNotAllowed)
-		return
-	}
-	uri := r.URL.RequestURI()
-	options, isPage := strings.CutPrefix(uri, s.web.URI)
+	behind, isPage := strings.CutPrefix(r.URL.RequestURI(), s.web.URI)
+	isPage = isPage && s.web.Stats
+	words := options(strings.FieldsFunc(behind, func(c rune) bool { return c == ';' || c == '?' || c == '&' }))
+	isMetrics := slices.Contains(s.web.Metrics, r.URL.Path) || slices.Contains(s.web.Metrics, "")
 	switch {
-	case slices.Contains(s.web.Metrics, r.URL.Path), slices.Contains(s.web.Metrics, ""):
-		s.metrics(w, r)
-	case !s.web.Stats || !isPage:
-		http.Error(w, "No server is available to handle this request.", http.StatusServiceUnavailable)
+	case isMetrics && r.Method != http.MethodPost:
+		a.by = "<PROMEX>"
+	case isPage:
+		a.by = "<STATS>"
+	}
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case !reads && (r.Method != http.MethodPost || !isPage):
+		h.Set("Allow", "GET, HEAD")
+		http.Error(a, "Only GET and HEAD are served here.", http.StatusMethodNotAllowed)
+	case reads && isMetrics:
+		s.metrics(a, r)
+	case !isPage:
+		http.Error(a, "No server is available to handle this request.", http.StatusServiceUnavailable)
+	case s.denied(r):
+		http.Error(a, "You may not see the statistics.", http.StatusForbidden)
 	case !s.allowed(r):
 		h.Set("WWW-Authenticate", "Basic realm="+strconv.Quote(s.web.Realm))
-		http.Error(w, "You need a name and a password to see the statistics.", http.StatusUnauthorized)
+		http.Error(a, "You need a name and a password to see the statistics.", http.StatusUnauthorized)
+	case !reads:
+		s.change(a, r, words)
 	default:
-		s.statistics(w, strings.FieldsFunc(options, func(c rune) bool { return c == ';' || c == '?' || c == '&' }))
+		s.statistics(a, r, words)
 	}
+	s.log(a, r, words)
+}
+
+// denied obeys stats http-request: the first rule that holds decides.
+func (s *site) denied(r *http.Request) bool {
+	client := clientOf(r).Addr()
+	for i := range s.web.Access {
+		if s.web.Access[i].When.Holds(client) {
+			return s.web.Access[i].Deny
+		}
+	}
+	return false
 }
 
 // allowed compares the name and the password with those of every user, in a time that does not tell how much was right.
@@ -76,189 +117,68 @@ func (s *site) allowed(r *http.Request) bool {
 	return len(s.web.Users) == 0 || found == 1
 }
 
-// metrics knows HAProxy's parameters scope and no-maint.
-func (s *site) metrics(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	wants := func(scope string) bool {
-		list := query["scope"]
-		return len(list) == 0 || slices.Contains(list, scope) || slices.Contains(list, "*")
+// admin reports whether the client may change something.
+func (s *site) admin(r *http.Request) bool {
+	client := clientOf(r).Addr()
+	return slices.ContainsFunc(s.web.Admin, func(c config.WebCondition) bool { return c.Holds(client) })
+}
+
+// clientOf is the client's address, not valid for one that came through a UNIX socket.
+func clientOf(r *http.Request) netip.AddrPort {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.AddrPort{}
 	}
-	types := 0
-	for o, scope := range map[stats.Object]string{
-		stats.Frontend: "frontend", stats.Backend: "backend", stats.Server: "server", stats.Listener: "listener",
-	} {
-		if wants(scope) {
-			types |= 1 << o
-		}
-	}
-	sel := stats.Everything
-	sel.NoMaint = query.Has("no-maint")
-	var out bytes.Buffer
-	e := s.source.Engine()
-	if wants("global") {
-		info := s.source.Info()
-		info.AppendMetrics(&out)
-		loads := e.Loads()
-		for _, m := range []struct {
-			name, help string
-			value      func(i int) float64
-		}{
-			{"penstock_worker_sessions", "present sessions of a worker", func(i int) float64 { return float64(loads[i].Sessions) }},
-			{"penstock_worker_pipes", "pipes of a worker that hold bytes", func(i int) float64 { return float64(loads[i].PipesUsed) }},
-			{"penstock_worker_spliced_bytes_total", "bytes that a worker moved through pipes", func(i int) float64 { return float64(loads[i].Spliced) }},
-			{"penstock_worker_copied_bytes_total", "bytes that a worker copied", func(i int) float64 {
-				return float64(loads[i].BytesOut) - float64(min(loads[i].Spliced, loads[i].BytesOut))
-			}},
-		} {
-			stats.Family(&out, m.name, m.help)
-			for i := range loads {
-				stats.Sample(&out, m.name, m.value(i), "worker", strconv.Itoa(i+1))
-			}
-		}
-	}
-	stats.AppendMetrics(&out, e.Stat(sel), types)
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	_, _ = w.Write(out.Bytes()) // the client may be gone
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
 // statistics are the page, or the same as CSV or JSON.
-func (s *site) statistics(w http.ResponseWriter, options []string) {
+func (s *site) statistics(w http.ResponseWriter, r *http.Request, o options) {
+	admin := s.admin(r)
+	if o.has("sessions") && !admin {
+		http.Error(w, "Sessions are shown to those who may end them: see 'stats admin'.", http.StatusForbidden)
+		return
+	}
 	sel := stats.Everything
-	sel.NoMaint, sel.Up = slices.Contains(options, "no-maint"), slices.Contains(options, "up")
-	rows := slices.DeleteFunc(s.source.Engine().Stat(sel), func(r stats.Row) bool { return !s.inScope(r.Text(stats.PxName)) })
+	sel.NoMaint, sel.Up = o.has("no-maint"), o.has("up")
+	rows := s.source.Engine().Stat(sel)
+	rows = slices.DeleteFunc(rows, func(r stats.Row) bool { return !s.inScope(r.Text(stats.PxName), o.value("scope")) })
 	var out bytes.Buffer
 	kind := "text/plain; charset=utf-8"
 	switch {
-	case slices.Contains(options, "csv"):
+	case o.has("csv"):
 		stats.AppendCSV(&out, rows)
-	case slices.Contains(options, "json"):
+	case o.has("json"):
 		kind = "application/json"
 		stats.AppendJSON(&out, rows)
 	default:
 		kind = "text/html; charset=utf-8"
-		if err := page.Execute(&out, s.view(rows, slices.Contains(options, "norefresh"))); err != nil {
+		v := s.view(rows, o)
+		if admin {
+			user, _, _ := r.BasicAuth()
+			v.allow(s.token(user))
+			if v.List = o.has("sessions"); v.List {
+				v.listSessions(s)
+			}
+		}
+		if v.Update {
+			w.Header().Set("Connection", "close") // a page that stays open does not keep a place from others
+		}
+		if err := page.Execute(&out, v); err != nil {
 			http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		w.Header().Set("Referrer-Policy", "same-origin")
 	}
 	w.Header().Set("Content-Type", kind)
 	_, _ = w.Write(out.Bytes()) // the client may be gone
 }
 
-func (s *site) inScope(proxy string) bool {
-	return len(s.web.Scope) == 0 || slices.Contains(s.web.Scope, proxy) || proxy == s.proxy.Name && slices.Contains(s.web.Scope, ".")
-}
-
-//go:embed page.html
-var pageText string
-
-var page = template.Must(template.New("page").Parse(pageText))
-
-// view is what the page shows.
-type view struct {
-	Title, Version, Node, Desc string
-	URI                        string
-	Refresh                    int // seconds, 0: never
-	Legends                    bool
-	Uptime                     string
-	Info                       stats.Info
-	Proxies                    []proxyView
-}
-
-type proxyView struct {
-	Name, Mode, Algo string
-	Rows             []rowView
-}
-
-type rowView struct {
-	Name, Kind, Status, Class, Why string
-	Queue, Sessions, Limit, Rate   string
-	Total, In, Out, Errors         string
-	Weight, Since, Check, Addr     string
-}
-
-func (s *site) view(rows []stats.Row, still bool) *view {
-	info := s.source.Info()
-	v := &view{Title: "Penstock", URI: s.web.URI, Legends: s.web.ShowLegends, Info: info}
-	v.Uptime = time.Since(info.Started).Truncate(time.Second).String()
-	if !s.web.HideVersion {
-		v.Version = info.BuildInfo
-	}
-	if s.web.ShowNode {
-		v.Node = s.node
-	}
-	if s.web.ShowDesc {
-		v.Desc = s.desc
-	}
-	if s.web.Refresh > 0 && !still {
-		v.Refresh = max(int(s.web.Refresh/time.Second), 1)
-	}
-	for i := range rows {
-		r := &rows[i]
-		name := r.Text(stats.PxName)
-		if len(v.Proxies) == 0 || v.Proxies[len(v.Proxies)-1].Name != name {
-			v.Proxies = append(v.Proxies, proxyView{Name: name, Mode: r.Text(stats.Mode)})
-		}
-		p := &v.Proxies[len(v.Proxies)-1]
-		if r.Has(stats.Algo) {
-			p.Algo = r.Text(stats.Algo)
-		}
-		p.Rows = append(p.Rows, showRow(r))
-	}
-	return v
-}
-
-func showRow(r *stats.Row) rowView {
-	status := r.Text(stats.Status)
-	v := rowView{
-		Name: r.Text(stats.SvName), Kind: strings.ToLower(r.Object.String()), Status: status, Class: class(status),
-		Queue: r.Text(stats.QCur), Sessions: r.Text(stats.SCur) + " / " + r.Text(stats.SMax), Limit: r.Text(stats.SLim),
-		Rate: r.Text(stats.Rate), Total: r.Text(stats.STot), In: bytesOf(r.Number(stats.BytesIn)), Out: bytesOf(r.Number(stats.BytesOut)),
-		Weight: r.Text(stats.Weight), Addr: r.Text(stats.Addr),
-	}
-	if r.Has(stats.Econ) {
-		v.Errors = fmt.Sprintf("%d / %d", r.Number(stats.Econ), r.Number(stats.Eresp))
-	}
-	if r.Has(stats.Lastchg) {
-		v.Since = (time.Duration(r.Number(stats.Lastchg)) * time.Second).String()
-	}
-	if r.Has(stats.CheckStatus) {
-		v.Check = r.Text(stats.CheckStatus)
-		if r.Has(stats.CheckCode) {
-			v.Check += "/" + r.Text(stats.CheckCode)
-		}
-		v.Why = r.Text(stats.CheckDesc)
-		if last := r.Text(stats.LastChk); last != "" {
-			v.Why += ": " + last
-		}
-	}
-	return v
-}
-
-// class is the colour of a status.
-func class(status string) string {
-	word, rest, _ := strings.Cut(status, " ")
-	switch {
-	case word == "UP" && strings.Contains(rest, "/") && !strings.HasPrefix(rest, "("), word == "NOLB", word == "DRAIN", word == "FULL", word == "PAUSED":
-		return "warn"
-	case word == "UP", word == "OPEN":
-		return "good"
-	case word == "DOWN", word == "STOP":
-		return "bad"
-	}
-	return "idle"
-}
-
-// bytesOf is a number of bytes for people.
-func bytesOf(n int64) string {
-	const units = "KMGTPE"
-	if n < 1<<10 {
-		return strconv.FormatInt(n, 10)
-	}
-	f, unit := float64(n)/(1<<10), 0
-	for ; f >= 1<<10 && unit < len(units)-1; unit++ {
-		f /= 1 << 10
-	}
-	return fmt.Sprintf("%.1f %ci", f, units[unit])
+// inScope reports whether the page shows a proxy; wanted is a part of its name that the client asked for.
+func (s *site) inScope(proxy, wanted string) bool {
+	scope := s.web.Scope
+	return (len(scope) == 0 || slices.Contains(scope, proxy) || proxy == s.proxy.Name && slices.Contains(scope, ".")) &&
+		strings.Contains(proxy, wanted)
 }

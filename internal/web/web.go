@@ -1,5 +1,6 @@
 // Package web serves the statistics page and the metrics of sections in HTTP mode. It runs on goroutines of its own,
-// a bounded number of connections at a time; no worker knows of it, and it changes nothing.
+// a bounded number of connections at a time; no worker knows of it. What the page changes, it changes by commands of the
+// Runtime API.
 package web
 
 import (
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/internal/config"
@@ -24,6 +26,11 @@ import (
 type Source struct {
 	Info   func() stats.Info
 	Engine func() *engine.Engine // it may be built after the server, before Serve
+	// Run obeys a command of the Runtime API, with all rights, and returns what it answers: "" when it was done.
+	Run       func(words ...string) string
+	Handovers func() stats.Handovers
+	// Event tells the log of the process who changed something, or tried to.
+	Event func(format string, args ...any)
 }
 
 // Server listens for the sections in HTTP mode.
@@ -39,7 +46,8 @@ type endpoint struct {
 	ready    bool // it listens already
 	path     string
 	options  netio.ListenOptions
-	slots    chan struct{} // one token for each connection to the section
+	slots    chan struct{} // one token for each connection to the section, and for each listener that waits for one
+	conns    *atomic.Int32 // present connections to the section
 	listener net.Listener
 	server   *http.Server
 }
@@ -62,17 +70,17 @@ func Open(cfg *config.Config, source Source, makeRoom func() bool) (*Server, err
 		if !p.HTTP || p.Disabled || p.Departed {
 			continue
 		}
-		slots := make(chan struct{}, limit(p))
+		slots, conns := make(chan struct{}, limit(p)), new(atomic.Int32)
 		for _, b := range p.Binds {
 			for i := range b.Addrs {
 				e := &endpoint{
-					place: fmt.Sprintf("[%s:%d] for proxy %s", b.Pos.File, b.Pos.Line, p.Name), fd: -1, slots: slots,
+					place: fmt.Sprintf("[%s:%d] for proxy %s", b.Pos.File, b.Pos.Line, p.Name), fd: -1, slots: slots, conns: conns,
 					options: netio.ListenOptions{
 						Backlog: max(b.Backlog, backlog), ReusePort: true, Interface: b.Interface,
 						V4V6: b.V4V6, V6Only: b.V6Only, Mode: b.Mode, UID: b.UID, GID: b.GID,
 					},
 					server: &http.Server{
-						Handler:        newSite(p, &cfg.Global, source),
+						Handler:        newSite(p, &cfg.Global, source, conns),
 						MaxHeaderBytes: headerLimit, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 						ErrorLog: log.New(io.Discard, "", 0), // what clients do wrong is told to them
 					},
@@ -147,7 +155,7 @@ func (e *endpoint) publish() error {
 	if err != nil {
 		return fmt.Errorf("use socket: %w", err)
 	}
-	e.listener = &limited{Listener: listener, slots: e.slots, closed: make(chan struct{})}
+	e.listener = &limited{Listener: listener, slots: e.slots, conns: e.conns, closed: make(chan struct{})}
 	return nil
 }
 
@@ -180,6 +188,7 @@ func (s *Server) Close() {
 type limited struct {
 	net.Listener
 	slots  chan struct{}
+	conns  *atomic.Int32
 	closed chan struct{}
 	once   sync.Once
 }
@@ -195,7 +204,8 @@ func (l *limited) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &held{Conn: c, slots: l.slots}, nil
+	l.conns.Add(1)
+	return &held{Conn: c, slots: l.slots, conns: l.conns}, nil
 }
 
 func (l *limited) Close() error {
@@ -207,10 +217,14 @@ func (l *limited) Close() error {
 type held struct {
 	net.Conn
 	slots chan struct{}
+	conns *atomic.Int32
 	once  sync.Once
 }
 
 func (c *held) Close() error {
-	c.once.Do(func() { <-c.slots })
+	c.once.Do(func() {
+		c.conns.Add(-1)
+		<-c.slots
+	})
 	return c.Conn.Close()
 }

@@ -13,7 +13,9 @@ import (
 func (w *Worker) loop() {
 	t := w.Table
 	for i := range t.Listeners {
-		w.watch(i)
+		if w.watched[i] != paused {
+			w.watch(i)
+		}
 	}
 	for {
 		w.takeGrants()
@@ -279,8 +281,24 @@ func (w *Worker) kickAll() {
 // anyProxy stands for the listeners of all proxies.
 const anyProxy = -1
 
+// setPaused notes that the listeners of a proxy, or all, shall be paused or not.
+func (w *Worker) setPaused(proxy int, on bool) {
+	switch {
+	case proxy == anyProxy:
+		w.allPaused = on
+	case !on:
+		delete(w.proxyPaused, proxy)
+	default:
+		if w.proxyPaused == nil {
+			w.proxyPaused = map[int]bool{}
+		}
+		w.proxyPaused[proxy] = true
+	}
+}
+
 // pause stops listening for a proxy.
 func (w *Worker) pause(proxy int) {
+	w.setPaused(proxy, true)
 	for i, l := range w.Table.Listeners {
 		if w.watched[i] == closed || w.watched[i] == paused || proxy != anyProxy && l.Proxy != proxy {
 			continue
@@ -294,9 +312,10 @@ func (w *Worker) pause(proxy int) {
 
 // resume takes pause back. It reports whether all listen; those that do not will be tried again.
 func (w *Worker) resume(proxy int) (all bool) {
+	w.setPaused(proxy, false)
 	all = true
 	for i, l := range w.Table.Listeners {
-		if w.watched[i] != paused || proxy != anyProxy && l.Proxy != proxy {
+		if w.watched[i] != paused || w.allPaused || w.proxyPaused[l.Proxy] {
 			continue
 		}
 		if !w.listenAgain(i) {

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock/penstock/ebpf/steer"
 	"github.com/penstock/penstock/internal/backend"
@@ -26,16 +27,18 @@ type Worker struct {
 	ID    int
 	Table *session.Table
 
-	epoll    *netio.Epoll
-	clock    *sched.Clock
-	events   []netio.Event
-	cpus     []int
-	backlogs []int        // by listener, for resuming
-	watched  []watchState // by listener
-	retryAt  sched.Tick   // when listeners that rest are watched again
-	holds    []bool       // by listener: not to be watched until AcceptAgain; nil: none
-	kickAt   sched.Tick   // when all listeners are tried, Never: not at all
-	kicks    int          // how often after that
+	epoll       *netio.Epoll
+	clock       *sched.Clock
+	events      []netio.Event
+	cpus        []int
+	backlogs    []int        // by listener, for resuming
+	watched     []watchState // by listener
+	retryAt     sched.Tick   // when listeners that rest are watched again
+	holds       []bool       // by listener: not to be watched until AcceptAgain; nil: none
+	kickAt      sched.Tick   // when all listeners are tried, Never: not at all
+	kicks       int          // how often after that
+	allPaused   bool         // by Pause
+	proxyPaused map[int]bool // by PauseProxy
 
 	slot      *steer.Slot // what the steering program sees of the worker; nil: nobody looks
 	yieldedNs int64       // when the scheduler was last called
@@ -53,7 +56,8 @@ type Worker struct {
 		sync.Mutex
 		list []func()
 	}
-	done chan struct{}
+	done   chan struct{}
+	thread atomic.Int64 // 0: not started
 }
 
 // Grant is a server's slot handed to a session that waited for it.
@@ -163,6 +167,7 @@ func (w *Worker) Start() error {
 		if len(w.cpus) > 0 {
 			err = netio.PinThread(w.cpus)
 		}
+		w.thread.Store(int64(netio.Thread()))
 		pinned <- err
 		w.loop()
 		w.close()
@@ -170,6 +175,14 @@ func (w *Worker) Start() error {
 		// The thread ends with the goroutine: it is pinned, and of no use to others.
 	}()
 	return <-pinned
+}
+
+// Busy is the CPU time that the worker's thread has used, 0 before it runs and when it has ended. Any goroutine may ask.
+func (w *Worker) Busy() time.Duration {
+	if thread := w.thread.Load(); thread != 0 {
+		return netio.ThreadTime(int(thread))
+	}
+	return 0
 }
 
 // Done is closed when the loop has ended and everything the worker owned is closed.
@@ -187,10 +200,14 @@ func (w *Worker) Pause() { w.orderInstead(orderPause, orderResume) }
 // Resume makes paused listeners listen again.
 func (w *Worker) Resume() { w.orderInstead(orderResume, orderPause) }
 
+// BeginPaused has a worker that was not started yet begin as after PauseProxy.
+func (w *Worker) BeginPaused(proxy int) { w.pause(proxy) }
+
 // PauseProxy is Pause for the listeners of one proxy, by its place. It returns when it is done.
 func (w *Worker) PauseProxy(proxy int) { w.do(func() { w.pause(proxy) }) }
 
-// ResumeProxy takes PauseProxy back. It reports whether all listen again; the others will be tried again.
+// ResumeProxy takes PauseProxy back. It reports whether all listen again; the others will be tried again. While the whole
+// worker is paused, they wait for Resume, which leaves alone those that PauseProxy paused.
 func (w *Worker) ResumeProxy(proxy int) (all bool) {
 	w.do(func() { all = w.resume(proxy) })
 	return all

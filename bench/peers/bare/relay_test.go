@@ -65,7 +65,7 @@ func TestRelay(t *testing.T) {
 
 func mustDial(t *testing.T, addr netip.AddrPort) net.Conn {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		c, err := net.Dial("tcp", addr.String())
 		if err == nil {
 			return c

@@ -15,7 +15,7 @@ import (
 
 // Guard is how long an end waits for a byte that is due before its session counts as stuck. It is
 // generous: no passing test ever waits for it.
-const Guard = 30 * time.Second
+const Guard = time.Minute
 
 // kind is what a session does.
 type kind byte
