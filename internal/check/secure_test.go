@@ -120,22 +120,25 @@ func TestSecureOutcomes(t *testing.T) {
 			"reset", "option tcp-check\n tcp-check connect ssl comment zz", breaking + " verify none",
 			"L6RSP SSL handshake failure (read: connection reset by peer) at step 1 of tcp-check (connect) comment: 'zz'",
 		},
-		{"silent", "timeout connect 300ms\n timeout check 300ms", silent + secure, "L6TOUT"},
+		{"silent", "timeout connect 1s\n timeout check 1s", silent + secure, "L6TOUT"},
 		{
-			"silent at a step", "timeout connect 300ms\n timeout check 300ms\n option tcp-check\n tcp-check connect ssl comment zz", silent + " verify none",
+			"silent at a step", "timeout connect 1s\n timeout check 1s\n option tcp-check\n tcp-check connect ssl comment zz", silent + " verify none",
 			"L6TOUT  at step 1 of tcp-check (connect) comment: 'zz'",
 		},
-		{"silent behind the handshake", "timeout check 300ms\n option tcp-check\n tcp-check expect string x", good + secure, "L7TOUT  at step 1 of tcp-check (expect string 'x')"},
+		{"silent behind the handshake", "timeout check 1s\n option tcp-check\n tcp-check expect string x", good + secure, "L7TOUT  at step 1 of tcp-check (expect string 'x')"},
 		{"refused", "", refusing(t) + secure, "L4CON ECONNREFUSED returned by OS (Connection refused)"},
 	}
 	var text strings.Builder
 	text.WriteString("global\n max-spread-checks 10ms\ndefaults\n mode tcp\n timeout connect 30s\n timeout server 30s\n timeout client 30s\n" +
 		" option log-health-checks\nfrontend f\n bind " + refusing(t) + "\n")
-	ours := make([]string, len(cases))
+	ours, rigs := make([]string, len(cases)), make([]*rig, len(cases))
 	for i, c := range cases {
 		lines := fmt.Sprintf("%s\n server s %s check inter 1h", c.lines, c.server)
 		fmt.Fprintf(&text, "backend b%d\n %s\n", i, lines)
-		r := mustRig(t, "option log-health-checks\n "+lines)
+		rigs[i] = mustRig(t, "option log-health-checks\n "+lines)
+	}
+	for i, c := range cases {
+		r := rigs[i]
 		if got := r.outcome(t, 0); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s\ngot  %s\nwant %s", c.name, got, c.want)
 		}

@@ -11,10 +11,10 @@ var dynamicParams = func() map[string]bool {
 	set := map[string]bool{}
 	for word := range strings.FieldsSeq(`
 		addr agent-addr agent-check agent-inter agent-port agent-send backup check check-pool-conn-name check-proto check-reuse-pool
-		check-send-proxy check-via-socks4 cookie disabled downinter enabled error-limit fall fastinter guid hash-key healthcheck id idle-ping
+		ca-file check-alpn check-send-proxy check-sni check-ssl check-via-socks4 cookie disabled downinter enabled error-limit fall fastinter guid hash-key healthcheck id idle-ping
 		init-state inter maxconn maxqueue minconn no-backup no-send-proxy no-send-proxy-v2 no-tfo observe on-error on-marked-down
 		on-marked-up pool-conn-name pool-low-conn pool-max-conn pool-purge-delay port proto proxy-v2-options rise send-proxy
-		send-proxy-v2 set-proxy-v2-tlv-fmt shard slowstart source strict-maxconn tfo track usesrc weight ws`) {
+		send-proxy-v2 set-proxy-v2-tlv-fmt shard slowstart source strict-maxconn tfo track usesrc verify verifyhost weight ws`) {
 		set[word] = true
 	}
 	return set

@@ -73,9 +73,14 @@ func (e *Engine) AddServer(proxy int, s *config.Server) error {
 		arrival.Of, arrival.OfIndex = e.checked[p], n
 	}
 	c, p := e.cfg.Proxies[proxy], e.proxies[proxy]
-	if c.Check.NeedsTLS(&s.Check) {
+	if s.Check.Enabled {
+		if c.Check.NeedsTLS(&s.Check) {
+			if err := s.Check.CompleteTLS(&e.cfg.Global); err != nil {
+				return fmt.Errorf("'server %s/%s' : %w", c.Name, s.Name, err)
+			}
+		}
 		var err error
-		if arrival.TLS, err = check.NewTLS(&s.Check); err != nil {
+		if arrival.TLS, err = e.checkTLS(c, s); err != nil {
 			return fmt.Errorf("'server %s/%s' : %w", c.Name, s.Name, err)
 		}
 	}
