@@ -81,6 +81,14 @@ func ParseDynamicServer(p *Proxy, words []string) (s *Server, ready bool, err er
 			return nil, false, refuse("config: %s '%s': %s", p.Kind, p.Name, text)
 		}
 	}
+	if s.Agent.Enabled {
+		if text := agentProblem(s); text != "" {
+			return nil, false, errors.New(text)
+		}
+	}
+	if s.Agent.Addr.Host != "" {
+		return nil, false, fmt.Errorf("'agent-addr' : a name is not resolved at run time ('%s').", s.Agent.Addr.Host)
+	}
 	if s.Check.Addr.Host != "" {
 		return nil, false, refuse("'addr' : a name is not resolved at run time ('%s').", s.Check.Addr.Host)
 	}

@@ -104,9 +104,14 @@ func (e *Engine) AddServer(proxy int, s *config.Server) error {
 			at.port = a.Port
 		}
 	}
+	asked, err := agentPlace(s)
+	if err != nil {
+		return fmt.Errorf("'server %s/%s' : %w", c.Name, s.Name, err)
+	}
 	key := serverKey{proxy, int(place)}
 	e.mu.Lock()
 	e.checkAt[key] = at
+	e.agentAt[key] = asked
 	if _, cleared := e.cleared[key]; cleared { // others may look at the map
 		e.cleared = maps.Clone(e.cleared)
 		delete(e.cleared, key)
@@ -116,6 +121,8 @@ func (e *Engine) AddServer(proxy int, s *config.Server) error {
 	arrival.Address = func() netio.Sockaddr { return server.Destination().Addr }
 	arrival.Target = newCheckTarget(server)
 	arrival.Target.Addr = checkAddr(server, s, at)
+	arrival.Agent = arrival.Target
+	arrival.Agent.Addr = agentAddr(server, s, asked)
 
 	p.SetServer(int(place), server)
 	if replaced {
@@ -180,7 +187,7 @@ func (e *Engine) findTracked(s *config.Server) (proxy, server int, err error) {
 	switch to := e.Servers(proxy)[server]; {
 	case s.Check.Enabled:
 		return 0, 0, refusal("unable to enable checks and tracking at the same time!")
-	case !to.Check.Enabled && to.Track.Server == "":
+	case !to.Check.Enabled && !to.Agent.Enabled && to.Track.Server == "":
 		return 0, 0, refuse("unable to use %s/%s for tracking as it does not have any check nor agent enabled.", s.Track.Proxy, to.Name)
 	}
 	return proxy, server, nil
