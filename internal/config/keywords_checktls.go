@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"strings"
 )
 
@@ -93,7 +92,7 @@ func (c *ServerCheck) CompleteTLS(g *Global) error {
 	return nil
 }
 
-var errNoCAFile = errors.New("verify is enabled by default but no CA file specified.")
+const errNoCAFile = refusal("verify is enabled by default but no CA file specified.")
 
 // checkTLS completes what checks of a server in TLS need.
 func (p *parser) checkTLS(px *proxyState, s *Server) {
