@@ -93,12 +93,12 @@ func (c *ServerCheck) CompleteTLS(g *Global) error {
 	return nil
 }
 
-var errNoCAFile = errors.New("verify is enabled by default but no CA file specified.")
+var errNoCAFile = errors.New("verify is enabled by default but no CA file specified")
 
 // checkTLS completes what checks of a server in TLS need.
 func (p *parser) checkTLS(px *proxyState, s *Server) {
 	if err := s.Check.CompleteTLS(&p.cfg.Global); err != nil {
-		p.about(Alert, placeSpaced, s.Pos, "no-ca-file", "'server "+px.Name+"/"+s.Name+"' : "+err.Error(),
+		p.about(Alert, placeSpaced, s.Pos, "no-ca-file", "'server "+px.Name+"/"+s.Name+"' : "+err.Error()+".",
 			"name one with 'ca-file', or trust any server with 'verify none'; 'ssl-server-verify none' in global makes that the default")
 	}
 }
