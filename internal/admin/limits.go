@@ -28,17 +28,8 @@ func setMaxConnOf(e *engine.Engine, r *runtimeapi.Request) {
 	if !ok {
 		return
 	}
-	text := arg(r, 1)
-	n, rest := leading(text)
-	switch {
-	case text == "":
-		r.Fail("Require <maxconn>.")
-	case rest == text:
-		r.Fail("maxconn string empty or preceded by garbage")
-	case rest != "":
-		r.Fail("Trailing garbage in maxconn string")
-	default:
-		t.backend().SetMaxConn(t.server, min(max(n, 0), 1<<31-1))
+	if complaint := t.backend().RequestMaxConn(t.server, arg(r, 1)); complaint != "" {
+		r.Fail("%s", complaint)
 	}
 }
 

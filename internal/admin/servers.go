@@ -29,10 +29,10 @@ func serverCommands(e func() *engine.Engine) []runtimeapi.Command {
 		return func(r *runtimeapi.Request) { f(e(), r) }
 	}
 	return []runtimeapi.Command{
-		{Words: []string{"disable", "agent"}, Usage: "disable agent", Help: "disable agent checks", Level: runtimeapi.LevelAdmin, Run: on(disableAgent)},
+		{Words: []string{"disable", "agent"}, Usage: "disable agent <bk>/<srv>", Help: "do not ask the agent of a server", Level: runtimeapi.LevelAdmin, Run: on(disableAgent)},
 		{Words: []string{"disable", "health"}, Usage: "disable health <bk>/<srv>", Help: "do not check a server", Level: runtimeapi.LevelAdmin, Run: on(disableHealth)},
 		{Words: []string{"disable", "server"}, Usage: "disable server <bk>/<srv>", Help: "put a server into maintenance", Level: runtimeapi.LevelAdmin, Run: on(disableServer)},
-		{Words: []string{"enable", "agent"}, Usage: "enable agent", Help: "enable agent checks", Level: runtimeapi.LevelAdmin, Run: on(enableAgent)},
+		{Words: []string{"enable", "agent"}, Usage: "enable agent <bk>/<srv>", Help: "ask the agent of a server again", Level: runtimeapi.LevelAdmin, Run: on(enableAgent)},
 		{Words: []string{"enable", "health"}, Usage: "enable health <bk>/<srv>", Help: "check a server again", Level: runtimeapi.LevelAdmin, Run: on(enableHealth)},
 		{Words: []string{"enable", "server"}, Usage: "enable server <bk>/<srv>", Help: "take a server out of maintenance and drain", Level: runtimeapi.LevelAdmin, Run: on(enableServer)},
 		{Words: []string{"get", "weight"}, Usage: "get weight <bk>/<srv>", Help: "show the weight of a server", Run: on(getWeight)},
@@ -60,12 +60,6 @@ func enableHealth(t target, r *runtimeapi.Request) {
 	}
 }
 
-func disableAgent(target, *runtimeapi.Request) {}
-
-func enableAgent(_ target, r *runtimeapi.Request) {
-	r.Fail("Agent was not configured on this server, cannot enable.")
-}
-
 func getWeight(t target, r *runtimeapi.Request) {
 	r.Reply("%d (initial %d)", t.state().Weight(), t.state().InitialWeight())
 }
@@ -79,10 +73,14 @@ func setServer(t target, r *runtimeapi.Request) {
 		setState(t, r, value)
 	case "health":
 		setHealth(t, r, value)
-	case "agent", "agent-send":
-		r.Fail("agent checks are not enabled on this server.")
-	case "agent-addr", "agent-port":
-		r.Fail("agent checks are not enabled on this server")
+	case "agent":
+		setAgent(t, r, value)
+	case "agent-send":
+		setAgentSend(t, r, value)
+	case "agent-addr":
+		setAgentAddr(t, r)
+	case "agent-port":
+		setAgentPort(t, r, value)
 	case "addr":
 		setAddr(t, r)
 	case "check-addr":
@@ -127,36 +125,14 @@ func setHealth(t target, r *runtimeapi.Request, to string) {
 	}
 }
 
-// maxWeight is the largest weight.
-const maxWeight = 256
-
 // setWeight sets a weight, or with % a part of the configured one.
 func setWeight(t target, r *runtimeapi.Request, text string) {
-	if text == "" {
-		r.Fail("Require <weight> or <weight%%>.")
-		return
+	complaint, ok := t.Checker().SetWeight(t.backend().ID, t.server, text)
+	if !ok {
+		complaint = t.backend().RequestWeight(t.server, text)
 	}
-	n, rest := leading(text)
-	relative := rest == "%"
-	initial := t.state().InitialWeight()
-	switch {
-	case rest == text:
-		r.Fail("Empty weight string empty or preceded by garbage")
-	case rest != "" && !relative:
-		r.Fail("Trailing garbage in weight string")
-	case relative && n < 0:
-		r.Fail("Relative weight must be positive.")
-	case !relative && (n < 0 || n > maxWeight):
-		r.Fail("Absolute weight can only be between 0 and 256 inclusive.")
-	default:
-		if relative {
-			n = min(initial*min(n, maxWeight*100)/100, maxWeight)
-		}
-		if t.backend().Static() && n != 0 && n != initial {
-			r.Fail("Backend is using a static LB algorithm and only accepts weights '0%%' and '100%%'.")
-			return
-		}
-		t.backend().SetWeight(t.server, n)
+	if complaint != "" {
+		r.Fail("%s", complaint)
 	}
 }
 

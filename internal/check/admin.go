@@ -24,20 +24,25 @@ func (c *Checker) do(f func()) bool {
 		return true
 	}
 	ran := make(chan struct{})
-	c.orders.Lock()
-	ended := c.orders.ended
-	if !ended {
-		c.orders.list = append(c.orders.list, func() {
-			f()
-			close(ran)
-		})
-		c.waker.Wake()
+	ok := c.post(func() {
+		f()
+		close(ran)
+	})
+	if ok {
+		<-ran
 	}
-	c.orders.Unlock()
-	if ended {
+	return ok
+}
+
+// post is do without waiting, while the checker runs.
+func (c *Checker) post(f func()) bool {
+	c.orders.Lock()
+	defer c.orders.Unlock()
+	if c.orders.ended {
 		return false
 	}
-	<-ran
+	c.orders.list = append(c.orders.list, f)
+	c.waker.Wake()
 	return true
 }
 
@@ -81,26 +86,45 @@ func (c *Checker) find(backendID, server int) *subject {
 // SetMaintenance puts a server into maintenance. Like all orders it reports false when the server is unknown or
 // the checker has ended.
 func (c *Checker) SetMaintenance(backendID, server int) bool {
-	return c.order(backendID, server, func(s *subject) {
-		c.set(s, backend.ForcedMaint)
-		c.clear(s, backend.ForcedDrain)
-	})
+	return c.order(backendID, server, c.forceMaintenance)
+}
+
+func (c *Checker) forceMaintenance(s *subject) {
+	c.set(s, backend.ForcedMaint)
+	c.clear(s, backend.ForcedDrain)
 }
 
 // SetDrain keeps new sessions from a server.
 func (c *Checker) SetDrain(backendID, server int) bool {
-	return c.order(backendID, server, func(s *subject) {
-		c.set(s, backend.ForcedDrain)
-		c.clear(s, backend.ForcedMaint)
-	})
+	return c.order(backendID, server, c.forceDrain)
+}
+
+func (c *Checker) forceDrain(s *subject) {
+	c.set(s, backend.ForcedDrain)
+	c.clear(s, backend.ForcedMaint)
 }
 
 // SetReady takes SetMaintenance and SetDrain back. What the server inherits remains.
 func (c *Checker) SetReady(backendID, server int) bool {
-	return c.order(backendID, server, func(s *subject) {
-		c.clear(s, backend.ForcedDrain)
-		c.clear(s, backend.ForcedMaint)
-	})
+	return c.order(backendID, server, c.makeReady)
+}
+
+func (c *Checker) makeReady(s *subject) {
+	c.clear(s, backend.ForcedDrain)
+	c.clear(s, backend.ForcedMaint)
+}
+
+// SetWeight sets the weight of a server as words ask for it, see backend.RequestWeight. It reports false when the server is
+// unknown or the checker has ended.
+func (c *Checker) SetWeight(backendID, server int, text string) (complaint string, ok bool) {
+	ok = c.order(backendID, server, func(s *subject) { complaint = c.reweigh(s, text) })
+	return complaint, ok
+}
+
+// reweigh sets a weight. With 0 the last server may be lost.
+func (c *Checker) reweigh(s *subject, text string) (complaint string) {
+	c.losing(s, false, func() { complaint = s.backend.State.RequestWeight(s.server, text) })
+	return complaint
 }
 
 // Tracks reports whether a server takes its state from another one.
@@ -169,6 +193,9 @@ type Former struct {
 	Status     Status
 	Checked    bool
 	Off        bool          // no check was made, by order
+	Agent      bool          // it had an agent
+	AgentOff   bool          // which was not asked, by order
+	AgentDown  bool          // which had taken the server down
 	Weightless bool          // its line said weight 0
 	Since      time.Duration // its last change
 }
@@ -190,10 +217,18 @@ func (c *Checker) Restore(backendID, server int, f Former, say func(line string)
 		k.state.Status = f.Status
 		k.off.Store(f.Off)
 	}
+	agentDown := f.AgentDown && s.agent != nil && !f.AgentOff
+	if k := s.agent; k != nil {
+		k.off.Store(f.AgentOff)
+		if agentDown {
+			k.state.Health.Value = 0
+		}
+	}
 	if k := s.check; k != nil && !untold {
 		h := &k.state.Health
 		h.Value = h.most()
 		switch {
+		case agentDown: // the check was content
 		case f.Operation == backend.Stopped:
 			h.Value = 0
 		case f.Operation == backend.Stopping && f.Health >= h.Rise:
@@ -204,7 +239,7 @@ func (c *Checker) Restore(backendID, server int, f Former, say func(line string)
 	}
 	switch {
 	case untold:
-	case s.of != nil, f.Checked && s.check == nil: // as the server that it tracks; nobody would raise it again
+	case s.of != nil && !agentDown, (f.Checked || f.Agent) && s.check == nil && s.agent == nil: // as the server that it tracks; nobody would raise it again
 	case f.Operation == backend.Stopped:
 		c.goDown(s, why)
 	case f.Operation == backend.Stopping:
@@ -394,6 +429,9 @@ func (c *Checker) leaveMaintenance(s *subject, was, is backend.Admin) {
 		}
 		k.mu.Unlock()
 		c.checkNow(k)
+	}
+	if a := s.agent; a != nil && !a.off.Load() && !a.state.Health.Up() {
+		to = backend.Stopped
 	}
 	if to == backend.Running || to == backend.Starting {
 		to = c.rise(s)

@@ -27,6 +27,7 @@ type Backend struct {
 	CheckTimeout   time.Duration // timeout check; 0: none
 	ConnectTimeout time.Duration // timeout connect; 0: none
 	LogChecks      bool          // option log-health-checks
+	Command        *Command      // of option external-check; nil: none
 }
 
 // Server is one server to be checked.
@@ -53,10 +54,12 @@ type Options struct {
 	Servers   []Server
 	Trackers  []Tracker     // a server that another one tracks stands in Servers, or before the other one
 	Others    []Server      // those that are neither checked nor track another one
+	Agents    []Server      // those with an agent, whose place is the Target; they stand in one of the lists above, too
 	Spread    int           // spread-checks, percent
 	MaxSpread time.Duration // max-spread-checks; 0: no limit
 	BufSize   int           // most of an answer that is kept, bytes
-	Node      string        // name of this host, for the servers
+	External  External
+	Node      string // name of this host, for the servers
 
 	// Warn and Alert bring a line to the operator. They run in a goroutine of their own and may block.
 	Warn, Alert func(text string)
@@ -77,6 +80,7 @@ type subject struct {
 	of       *subject   // the server that it tracks; nil: none
 	trackers []*subject // those that track it
 	check    *Check     // nil: it is not checked
+	agent    *Check     // nil: it has no agent
 
 	slowStart time.Duration // 0: it starts at once
 	warmID    uint32        // of its timer while it starts
@@ -95,22 +99,24 @@ func (s *subject) begin(up bool) {
 	}
 }
 
-func newSubject(b *Backend, index int, s *config.Server) subject {
-	return subject{
+func newSubject(b *Backend, index int, s *config.Server) *subject {
+	return &subject{
 		server: index, name: s.Name, backend: b, backup: s.Backup, onDown: s.OnMarkedDown != "", onUp: s.OnMarkedUp != "",
 		slowStart: s.SlowStart,
 	}
 }
 
-// Check is the health check of one server. But for what mu guards it belongs to the checker's goroutine.
+// Check is the health check of one server, or the one by its agent. But for what mu guards it belongs to the checker's goroutine.
 type Check struct {
-	subject
+	*subject
 	id        uint32
 	gen       uint32 // of the socket, to tell late reports
 	initState string
 	onError   string // fastinter, fail-check, sudden-death or mark-down
 	intervals Intervals
 	target    Target
+	asks      *Program // of an agent; nil: the backend's is the one
+	asking    *Program // of an agent, from the next time on
 	checking  *config.ServerCheck
 	tls       *TLS
 	address   func() netio.Sockaddr // of the server itself
@@ -119,6 +125,7 @@ type Check struct {
 	running bool
 	off     atomic.Bool // no check is made, by order
 	fast    bool        // the next check comes after fastinter
+	queued  bool        // it waits for its turn to start a program
 	next    sched.Tick
 
 	mu    sync.Mutex
@@ -141,7 +148,7 @@ type State struct {
 	Observed uint64 // times that too many sessions failed to connect in a row
 }
 
-func (k *Check) program() *Program { return k.backend.Program }
+func (k *Check) program() *Program { return cmp.Or(k.asks, k.backend.Program) }
 
 func (k *Check) word() uint64 { return uint64(k.gen)<<32 | uint64(k.id) }
 
@@ -178,7 +185,8 @@ type Checker struct {
 		open bool // the waker can be used
 		list []observation
 	}
-	untold untold
+	untold   untold
+	external external
 
 	stopping atomic.Bool
 	done     chan struct{}
@@ -209,14 +217,14 @@ func New(o Options) *Checker {
 	for i := range o.Servers {
 		k := newCheck(&o.Servers[i])
 		c.checks = append(c.checks, k)
+		c.subjects[serverID{k.backend.State.ID, k.server}] = k.subject
 		k.id = c.owners.add(owner{check: k})
-		c.subjects[serverID{k.backend.State.ID, k.server}] = &k.subject
+	}
+	for _, s := range o.Others {
+		c.subjects[serverID{s.Backend.State.ID, s.Index}] = newSubject(s.Backend, s.Index, s.Config)
 	}
 	c.addTrackers()
-	for _, s := range o.Others {
-		other := newSubject(s.Backend, s.Index, s.Config)
-		c.subjects[serverID{s.Backend.State.ID, s.Index}] = &other
-	}
+	c.addAgents()
 	c.addStarts()
 	return c
 }
@@ -247,10 +255,10 @@ func (c *Checker) addTrackers() {
 	for i := range c.opt.Trackers {
 		t := &c.opt.Trackers[i]
 		s := newSubject(t.Backend, t.Index, t.Config)
-		c.subjects[serverID{t.Backend.State.ID, t.Index}] = &s
+		c.subjects[serverID{t.Backend.State.ID, t.Index}] = s
 		if of := c.subjects[serverID{t.Of.State.ID, t.OfIndex}]; of != nil {
 			s.of = of
-			of.trackers = slices.Insert(of.trackers, 0, &s)
+			of.trackers = slices.Insert(of.trackers, 0, s)
 		}
 	}
 }
@@ -330,12 +338,15 @@ func (c *Checker) State(backendID, server int) (State, bool) {
 	if s == nil || s.check == nil {
 		return State{}, false
 	}
-	k := s.check
+	return s.check.snapshot(), true
+}
+
+func (k *Check) snapshot() State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	state := k.state
 	state.Off = k.off.Load()
-	return state, true
+	return state
 }
 
 // LostLines is how many lines for the operator were dropped because nobody took them.
@@ -354,12 +365,18 @@ func (c *Checker) loop() {
 		}
 		for i := range c.events[:n] {
 			word := c.events[i].Data()
-			if id := uint32(word); id == wakerID {
+			id := uint32(word)
+			if id == wakerID {
 				c.waker.Clear()
 				c.obey()
 				c.takeObserved()
-			} else if k := c.owners.list[id].check; k != nil && k.running && word == k.word() {
-				c.event(k, c.events[i].Events)
+				continue
+			}
+			switch o := c.owners.list[id]; {
+			case o.check != nil && o.check.running && word == o.check.word():
+				c.event(o.check, c.events[i].Events)
+			case o.program != nil && word == o.program.word():
+				c.programEnded(o.program)
 			}
 		}
 		if n < len(c.events) {
@@ -391,12 +408,15 @@ func (c *Checker) expire(now sched.Tick) {
 			c.due(o.check, now)
 		case o.starts != nil:
 			c.warm(o.starts)
+		case o.program != nil:
+			c.programDue(o.program, now)
 		}
 	}
 }
 
 func (c *Checker) close() {
 	c.endOrders()
+	c.endPrograms()
 	for _, k := range c.checks {
 		c.hangUp(k)
 	}
@@ -442,11 +462,16 @@ func (c *Checker) due(k *Check, now sched.Tick) {
 	}
 }
 
-// begin starts a check unless the server is in maintenance.
+// begin starts a check unless the server is in maintenance. Agents are asked then, too.
 func (c *Checker) begin(k *Check) {
-	if k.off.Load() || !k.shared().Enabled() {
+	k.asks = k.asking
+	if k.off.Load() || !k.shared().Enabled() && !k.isAgent() {
 		k.next = c.clock.Now().Add(k.intervals.Inter)
 		c.schedule(k, k.next)
+		return
+	}
+	if k.isExternal() {
+		c.launch(k)
 		return
 	}
 	k.mu.Lock()

@@ -10,10 +10,11 @@ import (
 // everything, so that no check is under way and no state is being handed on meanwhile. Timers and sockets know their
 // server by the number of an owner, which is used again.
 
-// owner is whose a timer or a socket is: that of a check, or that of a slow start.
+// owner is whose a timer or a socket is: that of a check, of a slow start, or of a program.
 type owner struct {
-	check  *Check
-	starts *subject
+	check   *Check
+	starts  *subject
+	program *program
 }
 
 // owners deals out numbers.
@@ -45,6 +46,7 @@ type Arrival struct {
 	Server
 	Of      *Backend // where the server is that it tracks; nil: it tracks none
 	OfIndex int
+	Agent   Target // where its agent is, if its line has one
 }
 
 // Add takes a server in. Its checks begin on order (SetChecking). It inherits the state of the server that it tracks. It
@@ -58,10 +60,9 @@ func (c *Checker) add(a *Arrival) bool {
 	if a.Config.Check.Enabled {
 		k := newCheck(&a.Server)
 		k.off.Store(true)
-		s = &k.subject
+		s = k.subject
 	} else {
-		plain := newSubject(a.Backend, a.Index, a.Config)
-		s = &plain
+		s = newSubject(a.Backend, a.Index, a.Config)
 	}
 	if a.Of != nil {
 		of := c.subjects[serverID{a.Of.State.ID, a.OfIndex}]
@@ -81,11 +82,17 @@ func (c *Checker) add(a *Arrival) bool {
 		k.id = c.owners.add(owner{check: k})
 		c.checks = append(c.checks, k)
 	}
+	if a.Config.Agent.Enabled {
+		c.addAgent(s, a.Config, a.Agent)
+		s.agent.off.Store(true)
+	}
 	if c.started.Load() {
 		c.timers.Grow(c.owners.number())
-		if k := s.check; k != nil {
-			k.next = c.clock.Now().Add(k.intervals.Inter)
-			c.schedule(k, k.next)
+		for _, k := range [...]*Check{s.check, s.agent} {
+			if k != nil {
+				k.next = c.clock.Now().Add(k.intervals.Inter)
+				c.schedule(k, k.next)
+			}
 		}
 	}
 	if s.of != nil {
@@ -127,18 +134,23 @@ func (c *Checker) Remove(backendID, server int) bool {
 			c.starts = slices.DeleteFunc(c.starts, func(t *subject) bool { return t == s })
 			c.release(s.warmID)
 		}
-		k := s.check
-		if k == nil {
-			return
+		for _, k := range [...]*Check{s.check, s.agent} {
+			if k != nil {
+				c.removeCheck(k)
+			}
 		}
-		c.hangUp(k)
-		if k.run.in != nil {
-			c.free = append(c.free, k.run.in[:0])
-		}
-		k.running = false
-		c.checks = slices.DeleteFunc(c.checks, func(other *Check) bool { return other == k })
-		c.release(k.id)
 	})
+}
+
+func (c *Checker) removeCheck(k *Check) {
+	c.hangUp(k)
+	c.abandon(k)
+	if k.run.in != nil {
+		c.free = append(c.free, k.run.in[:0])
+	}
+	k.running = false
+	c.checks = slices.DeleteFunc(c.checks, func(other *Check) bool { return other == k })
+	c.release(k.id)
 }
 
 func (c *Checker) release(id uint32) {

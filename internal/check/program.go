@@ -99,7 +99,7 @@ func NewProgram(c *config.Check) (*Program, error) {
 		return p.withRole(c)
 	}
 	switch c.Kind {
-	case config.CheckConnection:
+	case config.CheckConnection, config.CheckExternal:
 	case config.CheckTCP:
 		if err := p.rules(c.TCPRules); err != nil {
 			return nil, err

@@ -12,6 +12,10 @@ import (
 
 // settle counts a result and tells the backend when the state of the server changes with it.
 func (c *Checker) settle(k *Check, r result) {
+	if k.isAgent() {
+		c.settleAgent(k, r)
+		return
+	}
 	if !k.shared().Enabled() { // it went into maintenance meanwhile
 		return
 	}
@@ -34,20 +38,20 @@ func (c *Checker) settle(k *Check, r result) {
 	why := reason(&state)
 	if k.backend.LogChecks { // the check has its own line
 		if report {
-			c.report(&k.subject, logging.LevelNotice, healthLine(k, &state))
+			c.report(k.subject, logging.LevelNotice, healthLine(k, &state))
 		}
 		why = ""
 	} else if news && k.program().roles && !r.status.Passed() && !k.shared().Up() {
 		// It was down before it was asked, and would stay so without a word: a wrong password, say.
-		c.report(&k.subject, logging.LevelNotice, healthLine(k, &state))
+		c.report(k.subject, logging.LevelNotice, healthLine(k, &state))
 	}
 	switch {
 	case !r.status.Passed() && state.Health.Value == 0 && k.shared().Up():
-		c.goDown(&k.subject, why)
-	case r.status == L7OKC && state.Health.Up():
-		c.goStopping(&k.subject, why)
-	case r.status.Passed() && state.Health.Up():
-		c.comeUp(&k.subject, why)
+		c.goDown(k.subject, why)
+	case r.status == L7OKC && k.agrees():
+		c.goStopping(k.subject, why)
+	case r.status.Passed() && k.agrees():
+		c.comeUp(k.subject, why)
 	case r.decisive:
 		c.evict(k)
 	}
@@ -200,7 +204,10 @@ func (c *Checker) reportState(s *subject, level int, what string, requeued int) 
 
 // healthLine is the line of option log-health-checks.
 func healthLine(k *Check, state *State) string {
-	which, outcome, word := "", "failed", "DOWN"
+	by, which, outcome, word := "Health", "", "failed", "DOWN"
+	if k.isAgent() {
+		by = "Agent"
+	}
 	if k.backup {
 		which = "backup "
 	}
@@ -217,8 +224,8 @@ func healthLine(k *Check, state *State) string {
 		}
 	}
 	n, of := state.Health.Progress()
-	return fmt.Sprintf("Health check for %sserver %s/%s %s%s, status: %d/%d %s.",
-		which, k.backend.Name, k.name, outcome, reason(state), n, of, word)
+	return fmt.Sprintf("%s check for %sserver %s/%s %s%s, status: %d/%d %s.",
+		by, which, k.backend.Name, k.name, outcome, reason(state), n, of, word)
 }
 
 // reason is what a check found, as log lines show it.

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +45,7 @@ func (r *rig) said() string {
 // mustRead reads a configuration with a backend "be".
 func mustRead(tb testing.TB, lines string) *config.Proxy {
 	tb.Helper()
-	cfg, found := config.LoadText("check.cfg", "defaults\n timeout connect 30s\n timeout server 30s\nbackend be\n"+lines+"\n", config.Options{})
+	cfg, found := config.LoadText("check.cfg", "global\n external-check\n insecure-fork-wanted\ndefaults\n timeout connect 30s\n timeout server 30s\nbackend be\n"+lines+"\n", config.Options{})
 	if found.Fatal() {
 		tb.Fatalf("%+v", found.List)
 	}
@@ -51,6 +54,12 @@ func mustRead(tb testing.TB, lines string) *config.Proxy {
 
 // mustRig starts to check all servers of a backend.
 func mustRig(tb testing.TB, lines string) *rig {
+	tb.Helper()
+	return mustRigAfter(tb, lines)
+}
+
+// mustRigAfter is mustRig after another process, which knew this of the servers.
+func mustRigAfter(tb testing.TB, lines string, former ...Former) *rig {
 	tb.Helper()
 	p := mustRead(tb, lines)
 	program, err := NewProgram(&p.Check)
@@ -61,8 +70,23 @@ func mustRig(tb testing.TB, lines string) *rig {
 		Name: p.Name, ID: p.ID, Kind: p.Kind, State: backend.New(p, 0), Program: program,
 		CheckTimeout: p.Timeouts.Check, ConnectTimeout: p.Timeouts.Connect, LogChecks: p.LogHealthChecks,
 	}}
+	if p.Check.Kind == config.CheckExternal {
+		r.backend.Command = &Command{Name: p.ExternalCommand, Path: p.ExternalPath, ProxyID: p.ID, Addr: "127.0.0.1", Port: "80"}
+	}
 	r.backend.State.SetDeliver(func(backend.Waiter, int32) {})
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { null.Close() })
 	o := Options{
+		External: External{Allowed: true, Null: null, Address: func(_, server int) (addr, port string) {
+			a := &p.Servers[server].Addr
+			if a.Kind == config.AddrUnix {
+				return a.Path, ""
+			}
+			return a.IP.String(), strconv.Itoa(a.Port)
+		}},
 		BufSize: 16384, Node: "n1", Warn: r.say("W "), Alert: r.say("A "),
 		Shutdown: func(_ *Backend, server int) {
 			r.mu.Lock()
@@ -76,20 +100,36 @@ func mustRig(tb testing.TB, lines string) *rig {
 		},
 	}
 	for i, s := range p.Servers {
-		if s.Check.Enabled {
-			target := mustTarget(tb, s)
-			var tls *TLS
-			if p.Check.NeedsTLS(&s.Check) {
-				if tls, err = NewTLS(&s.Check); err != nil {
-					tb.Fatal(err)
-				}
+		target := mustTarget(tb, s)
+		var tls *TLS
+		if s.Check.Enabled && p.Check.NeedsTLS(&s.Check) {
+			if tls, err = NewTLS(&s.Check); err != nil {
+				tb.Fatal(err)
 			}
+		}
+		at := target.Addr
+		switch {
+		case s.Check.Enabled:
 			o.Servers = append(o.Servers, Server{
-				Backend: r.backend, Index: i, Config: s, Target: target, TLS: tls, Address: func() netio.Sockaddr { return target.Addr },
+				Backend: r.backend, Index: i, Config: s, Target: target, TLS: tls, Address: func() netio.Sockaddr { return at },
 			})
+		case s.Track.Server != "":
+			of := slices.IndexFunc(p.Servers, func(to *config.Server) bool { return to.Name == s.Track.Server })
+			o.Trackers = append(o.Trackers, Tracker{Backend: r.backend, Index: i, Config: s, Of: r.backend, OfIndex: of})
+		default:
+			o.Others = append(o.Others, Server{Backend: r.backend, Index: i, Config: s})
+		}
+		if s.Agent.Enabled {
+			if _, port := s.AgentPlace(); target.Addr.Family() != netio.FamilyUnix {
+				target.Addr.SetPort(uint16(port))
+			}
+			o.Agents = append(o.Agents, Server{Backend: r.backend, Index: i, Config: s, Target: target})
 		}
 	}
 	r.Checker = New(o)
+	for i, f := range former {
+		r.Restore(0, i, f, nil)
+	}
 	if err := r.Start(); err != nil {
 		tb.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func (c *Checker) promote(k *Check) bool {
 	k.state.Health = h
 	if !k.flaps.told {
 		k.flaps.told = true
-		c.report(&k.subject, logging.LevelWarning, fmt.Sprintf("Server %s/%s lost its role %d times within %v: it stays DOWN for another %v.",
+		c.report(k.subject, logging.LevelWarning, fmt.Sprintf("Server %s/%s lost its role %d times within %v: it stays DOWN for another %v.",
 			k.backend.Name, k.name, flapMost, flapSpan, wait.Round(time.Second)))
 	}
 	return false

@@ -45,6 +45,7 @@ type run struct {
 	status    Status            // of an answer that passed; Unknown: as the step has it
 	vars      map[string]string // of the scope check
 	talk      judge             // of a conversation; nil: none yet
+	program   *program          // of an external check; nil: none
 }
 
 // result is how a check ended.
@@ -156,6 +157,10 @@ func (r *run) recv(b []byte) (int, netio.Errno) {
 // expired ends a check that took too long.
 func (c *Checker) expired(k *Check) {
 	r := &k.run
+	if r.program != nil {
+		c.overdue(k)
+		return
+	}
 	status := L4Tout
 	switch {
 	case r.opening:

@@ -21,6 +21,10 @@ const (
 	L7OK    Status = 15
 	L7OKC   Status = 16
 	L7Sts   Status = 17
+
+	ProcErr  Status = 18
+	ProcTout Status = 19
+	ProcOK   Status = 20
 )
 
 // firstWithCode is the first status that is shown with a code.
@@ -43,6 +47,10 @@ var statuses = [...]struct{ name, text string }{
 	L7OK:    {"L7OK", "Layer7 check passed"},
 	L7OKC:   {"L7OKC", "Layer7 check conditionally passed"},
 	L7Sts:   {"L7STS", "Layer7 wrong status"},
+
+	ProcErr:  {"PROCERR", "External check error"},
+	ProcTout: {"PROCTOUT", "External check timeout"},
+	ProcOK:   {"PROCOK", "External check passed"},
 }
 
 // String is the short name, as in check_status of "show stat".
@@ -61,7 +69,7 @@ func (s Status) entry() struct{ name, text string } {
 // Passed reports whether the server works.
 func (s Status) Passed() bool {
 	switch s {
-	case L4OK, L6OK, L7OK, L7OKC:
+	case L4OK, L6OK, L7OK, L7OKC, ProcOK:
 		return true
 	}
 	return false

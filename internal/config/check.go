@@ -91,6 +91,7 @@ const (
 	CheckRedis
 	CheckLDAP
 	CheckSSLHello
+	CheckExternal // by a program
 	CheckSPOP
 )
 

@@ -160,6 +160,8 @@ func TestCheckMessages(t *testing.T) {
 		{"server s 127.0.0.1:80 track y", "backend 'b', server 's': unable to find required server 'y' for tracking."},
 		{"server s 127.0.0.1:80 track s", "backend 'b', server 's': unable to track b/s as it belongs to a tracking chain looping back to b/s."},
 		{"server s 127.0.0.1:80 track t check\n server t 127.0.0.1:80 check", "backend 'b', server 's': unable to enable checks and tracking at the same time!"},
+		{"server s 127.0.0.1:80 agent-check", "'server b/s' : server s does not have agent port. Agent check has been disabled."},
+		{"server s 127.0.0.1:80 agent-check agent-port 70000", "'server b/s' : server s has an invalid agent port: 70000."},
 		{"server s 127.0.0.1:80 track t\n server t 127.0.0.1:80", "backend 'b', server 's': unable to use b/t for tracking as it does not have any check nor agent enabled."},
 		{"server s 127.0.0.1:80 check port 65536", "backend 'b': server 's' has an invalid check port: 65536."},
 	} {

@@ -117,12 +117,16 @@ func (p *parser) checkChecks(px *proxyState) {
 	if msg, rule := orderOfHTTPRules(&px.Check); msg != "" {
 		p.aboutf(Alert, rule.Pos, codeNotAllowedHere, "'http-check': unable to add http-check %s at step %d.", msg, rule.Step)
 	}
+	p.checkExternal(px)
 	for _, s := range px.Servers {
 		if s.Check.Enabled {
 			p.checkCheckPort(px, s)
 			if px.Check.NeedsTLS(&s.Check) {
 				p.checkTLS(px, s)
 			}
+		}
+		if s.Agent.Enabled {
+			p.checkAgentPort(px, s)
 		}
 		if s.Track.Server != "" {
 			p.checkTrack(px, s)
@@ -150,7 +154,7 @@ func (p *parser) checkTrack(px *proxyState, s *Server) {
 		case at == nil:
 			say("unable to find required server '%s' for tracking.", from.Track.Server)
 			return
-		case at.Check.Enabled:
+		case at.Check.Enabled || at.Agent.Enabled:
 			if s.Track.Proxy == "" {
 				s.Track.Proxy = px.Name
 			}

@@ -75,6 +75,7 @@ var globalKeywords = map[string]globalKeyword{
 	"default-path":                       {class: Implemented, parse: parseDefaultPath},
 	"unix-bind":                          {class: Implemented, parse: parseUnixBind},
 	"external-check":                     {class: Implemented, parse: parseExternalCheck},
+	"insecure-fork-wanted":               globalFlag(func(g *Global) *bool { return &g.InsecureFork }, true),
 	"profiling.tasks":                    {class: Implemented, parse: parseProfiling},
 	"set-dumpable":                       {class: Implemented, parse: parseSetDumpable},
 	"master-worker":                      {class: Implemented, parse: parseMasterWorker},
@@ -358,14 +359,6 @@ func (p *parser) logTag(s *stmt, tag *string) {
 		return
 	}
 	*tag = s.arg(1)
-}
-
-func parseExternalCheck(p *parser, s *stmt) {
-	if s.arg(1) != "preserve-env" {
-		p.tooMany(s, 0, 1)
-		return
-	}
-	p.tooMany(s, 1, 1)
 }
 
 func parseSetDumpable(p *parser, s *stmt) {

@@ -48,7 +48,7 @@ func ignoreChoice(values ...string) func(*parser, *stmt) {
 
 func init() {
 	acceptWith(ignoreFlag,
-		"quick-exit", "prealloc-fd", "insecure-fork-wanted", "insecure-setuid-wanted", "expose-experimental-directives",
+		"quick-exit", "prealloc-fd", "insecure-setuid-wanted", "expose-experimental-directives",
 		"expose-deprecated-directives", "pp2-never-send-local", "numa-cpu-mapping", "noktls", "nopoll", "nokqueue",
 		"noevports", "nogetaddrinfo", "no-memory-trimming", "tune.disable-fast-forward",
 		"tune.disable-zero-copy-forwarding")

@@ -53,7 +53,7 @@ var optionKeywords = map[string]optionKeyword{
 	"ldap-check":     {class: Implemented, in: inDB, parse: checkOption(CheckLDAP)},
 	"ssl-hello-chk":  {class: Implemented, in: inDB, parse: checkOption(CheckSSLHello)},
 	"spop-check":     {class: Implemented, in: inDB, parse: checkOption(CheckSPOP)},
-	"external-check": {class: NotYet, in: inDB},
+	"external-check": {class: Implemented, in: inDB, parse: checkOption(CheckExternal)},
 
 	"httplog":                     {class: HTTPOnly, in: inDFB, kind: noteLog, parse: parseHTTPLog},
 	"httpslog":                    {class: HTTPOnly, in: inDFB, kind: noteLog, parse: parseHTTPLog},

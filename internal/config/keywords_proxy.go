@@ -64,7 +64,7 @@ var proxyKeywords = map[string]proxyKeyword{
 	"server-state-file-name":      {class: Implemented, in: inDB, parse: parseServerStateFileName},
 	"unique-id-format":            {class: NotYet, in: inDFB},
 	"email-alert":                 {class: NotYet, in: inDFB},
-	"external-check":              {class: NotYet, in: inDB},
+	"external-check":              {class: Implemented, in: inDB, parse: parseExternalCommand},
 	"use-fcgi-app":                {class: NotYet, in: inBE, strict: true},
 	"ssl-f-use":                   {class: NotYet, in: inFE},
 	"log-steps":                   {class: NotYet, in: inDF},

@@ -40,7 +40,7 @@ var docClasses = []docClass{docImplemented, docAccepted, docIgnored, docNotYet, 
 // that the tables show to do nothing need no entry.
 var withoutEffect = map[string][]string{
 	"global": {
-		"noepoll", "busy-polling", "thread-groups", "default-path", "external-check", "profiling.tasks", "set-dumpable",
+		"noepoll", "busy-polling", "thread-groups", "default-path", "profiling.tasks", "set-dumpable",
 	},
 	"proxy": {
 		"hash-preserve-affinity", "max-session-srv-conns", "retry-on", "guid", "description",
@@ -54,7 +54,7 @@ var withoutEffect = map[string][]string{
 		"nice", "shards", "proto", "label", "guid-prefix", "idle-ping", "nbconn",
 	},
 	"server": {
-		"tfo", "no-tfo", "agent-port", "agent-addr", "agent-inter", "agent-send", "check-pool-conn-name",
+		"tfo", "no-tfo", "check-pool-conn-name",
 		"check-proto", "proxy-v2-options", "resolve-prefer", "resolve-net", "resolve-opts", "proto", "guid",
 		"ws", "max-reuse", "pool-max-conn", "pool-low-conn", "pool-purge-delay", "pool-conn-name", "idle-ping", "log-proto",
 		"log-bufsize",

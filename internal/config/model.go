@@ -66,6 +66,11 @@ type Global struct {
 
 	SpreadChecks    int           // percent of an interval by which checks are moved at random, 0..50
 	MaxSpreadChecks time.Duration // the longest wait before a first check; 0: unlimited
+
+	ExternalCheck       bool // programs may check servers
+	ExternalPreserveEnv bool // they get the environment of the process
+	InsecureFork        bool // the process may start others
+
 	MasterWorker    bool
 	NoExitOnFailure bool // the master outlives a worker that crashed, while others are left
 	MaxReloads      int  // reloads that a worker may outlive, default DefaultMaxReloads
@@ -224,6 +229,8 @@ type Proxy struct {
 	ServerKeepAlive    KeepAlive
 	Check              Check
 	LogHealthChecks    bool
+	ExternalCommand    string // external-check command
+	ExternalPath       string // external-check path: folders with colons between
 	LoadStates         LoadStates
 	StateFileName      string // of StatesLocal; empty: the name of the backend
 
@@ -380,6 +387,7 @@ type Server struct {
 
 	SlowStart    time.Duration // whole seconds
 	Check        ServerCheck
+	Agent        AgentCheck
 	Track        Track
 	OnMarkedDown string
 	OnMarkedUp   string

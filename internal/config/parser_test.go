@@ -43,10 +43,10 @@ func TestFindings(t *testing.T) {
 		{"unknown global keyword", "global\n maxcon 3\n", []string{"alert 6:2-8 unknown keyword 'maxcon' in 'global' section; did you mean 'maxconn' maybe ?"}},
 		{"unknown option", "backend b\n option tcplo\n", []string{"alert 6:9-14 unknown option 'tcplo'; did you mean 'tcplog' maybe ?"}},
 		{
-			"not implemented", "backend b\n stick-table type ip size 1\n option external-check\n",
+			"not implemented", "backend b\n stick-table type ip size 1\n stick on src\n",
 			[]string{
 				"alert 6:2-13 'stick-table' is not implemented yet by Penstock (HAProxy knows it)",
-				"alert 7:9-23 'option external-check' is not implemented yet by Penstock (HAProxy knows it)",
+				"alert 7:2-7 'stick' is not implemented yet by Penstock (HAProxy knows it)",
 			},
 		},
 		{

@@ -53,6 +53,12 @@ var serverParams = map[string]serverParam{
 	"observe":     {Implemented, 1, setServerObserve},
 	"error-limit": {Implemented, 1, func(p *params, s *Server) { p.positive(&s.Check.ErrorLimit) }},
 
+	"agent-check":         {Implemented, 0, func(_ *params, s *Server) { s.Agent.Enabled = true }},
+	"no-agent-check":      {Implemented, 0, func(_ *params, s *Server) { s.Agent.Enabled = false }},
+	"agent-inter":         {Implemented, 1, func(p *params, s *Server) { p.interval("agent-inter", &s.Agent.Inter) }},
+	"agent-port":          {Implemented, 1, func(p *params, s *Server) { s.Agent.Port = parseAtol(p.needWord("a port number")) }},
+	"agent-addr":          {Implemented, 1, setServerAgentAddr},
+	"agent-send":          {Implemented, 1, func(p *params, s *Server) { s.Agent.Send = p.needWord("a string") }},
 	"check-send-proxy":    {Implemented, 0, func(_ *params, s *Server) { s.Check.SendProxy = true }},
 	"no-check-send-proxy": {Implemented, 0, func(_ *params, s *Server) { s.Check.SendProxy = false }},
 	"check-ssl":           {Implemented, 0, func(_ *params, s *Server) { s.Check.TLS = true }},
@@ -65,11 +71,6 @@ var serverParams = map[string]serverParam{
 	"ca-file":             {Implemented, 1, setServerCAFile},
 
 	// These are only read: they belong to checks of other kinds, or to what is not there yet.
-	"agent-port":          {Implemented, 1, func(p *params, _ *Server) { p.needWord("a port number") }},
-	"agent-addr":          {Implemented, 1, func(p *params, _ *Server) { p.checkAddress("<ipv4|ipv6>") }},
-	"agent-inter":         {Implemented, 1, func(p *params, _ *Server) { p.delay("agent-inter", false) }},
-	"agent-send":          {Implemented, 1, func(p *params, _ *Server) { p.needWord("a string") }},
-	"no-agent-check":      {Implemented, 0, nil},
 	"check-via-socks4":    {Implemented, 0, nil},
 	"check-reuse-pool":    {Implemented, 0, nil},
 	"no-check-reuse-pool": {Implemented, 0, nil},
@@ -105,7 +106,6 @@ var serverParams = map[string]serverParam{
 	"cookie":                  {HTTPOnly, 1, warnServerCookie},
 	"redir":                   {HTTPOnly, 1, refuseServerRedir},
 
-	"agent-check":          {NotYet, 0, nil},
 	"resolvers":            {NotYet, 1, nil},
 	"healthcheck":          {NotYet, 1, nil},
 	"hash-key":             {NotYet, 1, nil},

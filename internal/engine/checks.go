@@ -16,7 +16,7 @@ import (
 // was none.
 func (e *Engine) buildChecks() bool {
 	ok := true
-	var servers, others []check.Server
+	var servers, others, agents []check.Server
 	backends := make([]*check.Backend, len(e.cfg.Proxies))
 	for i, c := range e.cfg.Proxies {
 		if c.Disabled || c.Departed || !c.Kind.HasBackend() {
@@ -31,8 +31,14 @@ func (e *Engine) buildChecks() bool {
 		backends[i] = &check.Backend{
 			Name: c.Name, ID: c.ID, Kind: c.Kind, State: e.proxies[i].Backend, Logger: e.proxies[i].Logger, Program: program,
 			CheckTimeout: c.Timeouts.Check, ConnectTimeout: c.Timeouts.Connect, LogChecks: c.LogHealthChecks,
+			Command: command(c),
 		}
 		for n, s := range c.Servers {
+			if s.Agent.Enabled && !s.Departed {
+				target, good := e.agentTarget(i, n)
+				ok = ok && good
+				agents = append(agents, check.Server{Backend: backends[i], Index: n, Config: s, Target: target})
+			}
 			if !s.Check.Enabled || s.Departed {
 				if s.Track.Server == "" && !s.Departed {
 					others = append(others, check.Server{Backend: backends[i], Index: n, Config: s})
@@ -53,8 +59,14 @@ func (e *Engine) buildChecks() bool {
 		}
 	}
 	g := &e.cfg.Global
+	external, err := e.external()
+	if err != nil {
+		e.opt.Report.Alertf("%v.", err)
+		ok = false
+	}
 	e.checker = check.New(check.Options{
-		Servers: servers, Trackers: e.trackers(backends), Others: others, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize, Node: NodeName(g),
+		Servers: servers, Trackers: e.trackers(backends), Others: others, Agents: agents, Spread: g.SpreadChecks, MaxSpread: g.MaxSpreadChecks, BufSize: g.BufSize,
+		Node: NodeName(g), External: external,
 		Warn:            func(text string) { e.opt.Report.Warningf("%s", text) },
 		Alert:           func(text string) { e.opt.Report.Alertf("%s", text) },
 		Shutdown:        func(b *check.Backend, server int) { go e.shutdown(b, int32(server), session.ServerDown) },

@@ -54,8 +54,9 @@ type Engine struct {
 
 	steering steering
 
-	checking  bool // nothing is to be opened
-	listeners int  // sockets opened
+	checking  bool     // nothing is to be opened
+	null      *os.File // for external checks; nil: there are none
+	listeners int      // sockets opened
 	inherited []int
 	handed    inheritance
 	sockets   []socket // that a successor may take
@@ -71,6 +72,7 @@ type Engine struct {
 	paused   bool
 	running  bool
 	checkAt  map[serverKey]checkPlace
+	agentAt  map[serverKey]checkPlace
 
 	frontends                []FrontendState // by place; nil: all ready
 	maxConnRate, maxSessRate int
@@ -96,7 +98,7 @@ const mailboxSize = 4096
 // and binds every listener, and starts nothing. Every mistake is reported; on error all is closed
 // again.
 func New(cfg *config.Config, opt Options) (e *Engine, err error) {
-	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), checkAt: map[serverKey]checkPlace{}, live: make(chan struct{}), closed: make(chan struct{})}
+	e = &Engine{cfg: cfg, opt: opt, outlets: logging.NewOutlets(), checkAt: map[serverKey]checkPlace{}, agentAt: map[serverKey]checkPlace{}, live: make(chan struct{}), closed: make(chan struct{})}
 	e.handed = newInheritance(opt.Inherited)
 	defer e.handed.closeRest()
 	defer func() {
@@ -173,7 +175,7 @@ func New(cfg *config.Config, opt Options) (e *Engine, err error) {
 
 // Check reports whether New would accept the configuration, binding nothing.
 func Check(cfg *config.Config, opt Options) bool {
-	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, checking: true}
+	e := &Engine{cfg: cfg, opt: opt, shared: &session.Shared{}, checkAt: map[serverKey]checkPlace{}, agentAt: map[serverKey]checkPlace{}, checking: true}
 	hostname, _ := os.Hostname()
 	e.readStateFiles()
 	if !e.buildProxies(hostname) || !e.buildChecks() {
@@ -343,6 +345,7 @@ func (e *Engine) Close() {
 		e.mu.Lock()
 		running := e.running
 		e.stopChecks()
+		_ = e.null.Close() // nil is refused, which does no harm
 		e.mu.Unlock()
 		e.stopSteering()
 		for _, w := range e.workers {

@@ -46,8 +46,10 @@ func (e *Engine) setDestination(proxy, server int, d session.Destination) {
 	e.mu.Lock()
 	e.proxies[proxy].Server(server).SetDestination(d)
 	target := e.target(proxy, server)
+	agent := agentAddr(e.proxies[proxy].Server(server), e.Servers(proxy)[server], e.agentAt[serverKey{proxy, server}])
 	e.mu.Unlock()
 	e.checker.SetTarget(e.proxies[proxy].Backend.ID, server, target)
+	e.checker.SetAgentTarget(e.proxies[proxy].Backend.ID, server, agent)
 }
 
 // SetCheckAddr sends the checks of a server to another address.

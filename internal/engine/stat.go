@@ -222,7 +222,7 @@ func (f *filler) servers() {
 }
 
 // health is the one that a server shows, which may be that of the one it tracks.
-func (f *filler) health(i int, c *config.Server) (state check.State, checked, own bool) {
+func (f *filler) health(i int, c *config.Server) (h health) {
 	at := serverKey{f.at, i}
 	for range len(f.e.cfg.Proxies) + 1 { // a circle ends somewhere
 		if c.Track.Server == "" {
@@ -235,14 +235,26 @@ func (f *filler) health(i int, c *config.Server) (state check.State, checked, ow
 		at = serverKey{proxy, server}
 		c = f.e.Servers(proxy)[server]
 	}
-	state, checked = f.e.CheckState(at.proxy, at.server)
-	return state, checked, checked && at == serverKey{f.at, i}
+	h.State, h.checked = f.e.CheckState(at.proxy, at.server)
+	h.agent, h.asked = f.e.AgentState(at.proxy, at.server)
+	h.own = h.checked && at == serverKey{f.at, i}
+	h.checked = h.checked && !h.Off
+	h.asked = h.asked && !h.agent.Off
+	return h
 }
 
-// serverStatus is what a server is called. state is that of the server that it tracks in the end, or its own; checked
-// says that checks are made; via is the server that it tracks, or empty.
-func serverStatus(s *backend.Server, state *check.State, checked bool, via string) string {
-	operation, health, word := s.Operation(), state.Health, "UP"
+// health is what checks and an agent say of a server.
+type health struct {
+	check.State
+	checked, own bool // by checks that are made; which are its own, made or not
+	agent        check.State
+	asked        bool
+}
+
+// serverStatus is what a server is called. h is of the server that it tracks in the end, or its own; via is the server
+// that it tracks, or empty.
+func serverStatus(s *backend.Server, h *health, via string) string {
+	operation, health, checked, word := s.Operation(), h.Health, h.checked, "UP"
 	switch {
 	case s.Admin()&backend.Unresolved != 0:
 		return "MAINT (resolution)"
@@ -250,6 +262,8 @@ func serverStatus(s *backend.Server, state *check.State, checked bool, via strin
 		return "MAINT (via " + via + ")"
 	case !s.Enabled():
 		return "MAINT"
+	case operation == backend.Stopped && h.asked && !h.agent.Health.Up():
+		return "DOWN (agent)"
 	case operation == backend.Stopped && !checked:
 		return "DOWN"
 	case operation == backend.Stopped: // also by order, whatever its checks say
@@ -259,6 +273,8 @@ func serverStatus(s *backend.Server, state *check.State, checked bool, via strin
 		return "DOWN"
 	case operation == backend.Stopping:
 		word = "NOLB"
+	case s.Admin()&backend.Drain != 0 && h.asked:
+		return "DRAIN (agent)"
 	case s.Admin()&backend.Drain != 0:
 		word = "DRAIN"
 	case !checked:
@@ -275,7 +291,7 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	out := f.p.Server(i)
 	t := session.Sum(out.Traffic)
 	setBytes(r, &t)
-	state, checked, own := f.health(i, c)
+	h := f.health(i, c)
 	via := ""
 	if c.Track.Server != "" {
 		via = c.Track.Proxy + "/" + c.Track.Server
@@ -296,7 +312,7 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	r.Count(stats.Econ, s.ConnErrors())
 	r.Count(stats.Wretr, s.Retries())
 	r.Count(stats.Wredis, s.Redispatches())
-	r.SetText(stats.Status, serverStatus(s, &state, checked && !state.Off, via))
+	r.SetText(stats.Status, serverStatus(s, &h, via))
 	weight, share := f.p.Backend.Share(i)
 	r.Set(stats.Weight, int64(weight))
 	if s.Operation() == backend.Starting && s.Weight() > 0 && s.Admin()&backend.Drain == 0 {
@@ -310,9 +326,12 @@ func (f *filler) server(i int, c *config.Server, s *backend.Server) {
 	r.Count(stats.Lbtot, s.Chosen()-out.Cleared.Load())
 	r.Set(stats.Rate, int64(out.Assigned.Rate(f.now, n)))
 	r.Set(stats.RateMax, int64(out.Assigned.Max()))
-	if own && !state.Off {
+	if h.own && !h.Off {
 		r.Set(stats.Downtime, int64(down/time.Second))
-		f.checked(r, i, &state)
+		f.checked(r, i, &h.State)
+	}
+	if a, ok := f.e.AgentState(f.at, i); ok && !a.Off {
+		asked(r, &a)
 	}
 	f.times(r, &t)
 	addr, _ := endpoint(out.Destination().Addr.Addr())
@@ -335,7 +354,7 @@ func (f *filler) checked(r *stats.Row, i int, state *check.State) {
 		r.SetText(stats.LastChk, state.Info)
 	}
 	if state.Status.HasCode() {
-		r.Set(stats.CheckCode, int64(state.Code))
+		r.Set(stats.CheckCode, int64(uint32(state.Code))) // -1: a signal
 	}
 	if state.Status >= check.Checked {
 		r.Set(stats.CheckDuration, state.Duration)
@@ -344,6 +363,24 @@ func (f *filler) checked(r *stats.Row, i int, state *check.State) {
 	r.Set(stats.CheckRise, int64(state.Health.Rise))
 	r.Set(stats.CheckFall, int64(state.Health.Fall))
 	r.Set(stats.CheckHealth, int64(state.Health.Value))
+}
+
+// asked fills what the agent of a server said. It says it in maintenance, too.
+func asked(r *stats.Row, state *check.State) {
+	status := state.Status.String()
+	if state.Running {
+		status = "* " + status
+	}
+	r.SetText(stats.AgentStatus, status)
+	if state.Status.HasCode() {
+		r.Set(stats.AgentCode, int64(state.Code))
+	}
+	r.Set(stats.AgentDuration, state.Duration)
+	r.SetText(stats.LastAgt, state.Info)
+	r.SetText(stats.AgentDesc, state.Status.Text())
+	r.Set(stats.AgentRise, int64(state.Health.Rise))
+	r.Set(stats.AgentFall, int64(state.Health.Fall))
+	r.Set(stats.AgentHealth, int64(state.Health.Value))
 }
 
 // times fills what servers and backends have in common.

@@ -61,34 +61,44 @@ func TestStatAtAnyTime(t *testing.T) {
 }
 
 func TestServerStatus(t *testing.T) {
-	health := func(value int) *check.State {
+	healthy := func(value int) *check.State {
 		return &check.State{Health: check.Health{Rise: 2, Fall: 3, Value: value}}
 	}
 	for _, test := range []struct {
 		admin     backend.Admin
 		down      bool
 		state     *check.State // nil: it is not checked
+		agent     string       // up or down; empty: nobody is asked
 		via, want string
 	}{
 		{want: "no check"},
 		{admin: backend.ForcedMaint, want: "MAINT"},
 		{admin: backend.InheritedMaint, via: "a/b", want: "MAINT (via a/b)"},
-		{admin: backend.ForcedMaint, state: health(4), want: "MAINT"},
-		{admin: backend.ForcedDrain, state: health(4), want: "DRAIN"},
+		{admin: backend.ForcedMaint, state: healthy(4), want: "MAINT"},
+		{admin: backend.ForcedDrain, state: healthy(4), want: "DRAIN"},
 		{down: true, want: "DOWN"},
-		{state: health(4), want: "UP"},
-		{state: health(3), want: "UP 2/3"},
-		{down: true, state: health(1), want: "DOWN 1/2"},
-		{down: true, state: health(0), want: "DOWN"},
+		{state: healthy(4), want: "UP"},
+		{state: healthy(3), want: "UP 2/3"},
+		{down: true, state: healthy(1), want: "DOWN 1/2"},
+		{down: true, state: healthy(0), want: "DOWN"},
+		{agent: "up", want: "no check"},
+		{agent: "up", state: healthy(3), want: "UP 2/3"},
+		{down: true, agent: "up", want: "DOWN"},
+		{down: true, agent: "down", want: "DOWN (agent)"},
+		{down: true, agent: "down", state: healthy(0), want: "DOWN (agent)"},
+		{down: true, agent: "up", state: healthy(0), want: "DOWN"},
+		{admin: backend.ForcedDrain, agent: "up", state: healthy(3), want: "DRAIN (agent)"},
+		{admin: backend.ForcedMaint, agent: "down", want: "MAINT"},
 	} {
 		b := backend.New(&config.Proxy{Servers: []*config.Server{{Name: "s", Weight: 1}}}, 0)
 		b.SetAdmin(0, test.admin)
 		b.SetRunning(0, !test.down)
-		state := test.state
-		if state == nil {
-			state = &check.State{}
+		h := health{checked: test.state != nil, asked: test.agent != ""}
+		if test.state != nil {
+			h.State = *test.state
 		}
-		if got := serverStatus(b.Server(0), state, test.state != nil, test.via); got != test.want {
+		h.agent.Health = check.NewHealth(1, 1, map[string]string{"down": "fully-down"}[test.agent])
+		if got := serverStatus(b.Server(0), &h, test.via); got != test.want {
 			t.Errorf("%s, want %s", got, test.want)
 		}
 	}

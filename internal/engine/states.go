@@ -28,6 +28,7 @@ const (
 	checkConfigured = 2
 	checkEnabled    = 4
 	checkPaused     = 8
+	checkByAgent    = 16 // of srv_agent_state
 )
 
 // States are the states of all servers of a proxy, or of all proxies with -1.
@@ -79,11 +80,28 @@ func (e *Engine) state(proxy, server int) statefile.Server {
 			r.CheckState |= checkPaused
 		}
 	}
+	if a, asked := e.AgentState(proxy, server); asked {
+		r.AgentState = checkByAgent | checkConfigured
+		if !a.Off {
+			r.AgentState |= checkEnabled
+		}
+		if a.Running {
+			r.AgentState |= checkRunning
+		}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	at := e.checkAt[serverKey{proxy, server}]
 	r.CheckAddr, r.CheckPort = at.ip, at.port
+	agent := e.agentAt[serverKey{proxy, server}]
+	r.AgentAddr, r.AgentPort = agent.ip, agent.port
 	return r
+}
+
+// byAgent reports whether a server was down because its agent said so: nothing else was against it.
+func byAgent(r *statefile.Server, s *config.Server) bool {
+	content := r.CheckState&checkConfigured == 0 || r.CheckHealth >= s.Check.Rise
+	return r.AgentState&checkEnabled != 0 && r.Operation == int(backend.Stopped) && backend.Admin(r.Admin)&backend.Maint == 0 && content
 }
 
 // result is the number of an outcome.
@@ -237,12 +255,17 @@ func (e *Engine) restoreServer(proxy, server int, r *statefile.Server, file bool
 		Admin: backend.Admin(r.Admin), Operation: backend.Operation(r.Operation), Health: r.CheckHealth,
 		Status: check.Status(r.CheckStatus), Off: r.CheckState&(checkConfigured|checkEnabled) == checkConfigured,
 		Checked: r.CheckState&checkConfigured != 0, Weightless: r.InitialWeight == 0,
-		Since: time.Duration(r.SinceChange) * time.Second,
+		Agent: r.AgentState&checkConfigured != 0, AgentDown: byAgent(r, c.Servers[server]),
+		AgentOff: r.AgentState&(checkConfigured|checkEnabled) == checkConfigured,
+		Since:    time.Duration(r.SinceChange) * time.Second,
 	}, say)
 	if r.InitialWeight == o.InitialWeight() && (!b.Static() || r.Weight == 0 || r.Weight == o.InitialWeight()) {
 		b.SetWeight(server, r.Weight)
 	}
 	o.SetSince(time.Duration(r.SinceChange) * time.Second)
+	if a, _ := c.Servers[server].AgentPlace(); a.Kind == 0 && r.AgentAddr.IsValid() && c.Servers[server].Agent.Enabled {
+		e.SetAgentPlace(proxy, server, r.AgentAddr, -1)
+	}
 	sp := e.proxies[proxy].Server(server)
 	if d := *sp.Destination(); file && r.Port > 0 && d.Addr.Family() != netio.FamilyUnix && !d.FollowPort {
 		d.Addr.SetPort(uint16(r.Port))

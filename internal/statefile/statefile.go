@@ -38,6 +38,8 @@ type Server struct {
 	Port            int
 	CheckPort       int
 	CheckAddr       netip.Addr // invalid: that of the server
+	AgentAddr       netip.Addr // invalid: that of the server
+	AgentPort       int
 
 	Problem string // what is wrong with the line; empty: nothing
 }
@@ -48,10 +50,11 @@ func Write(w io.Writer, servers []Server) error {
 	fmt.Fprintf(b, "1\n%s\n", header)
 	for i := range servers {
 		s := &servers[i]
-		fmt.Fprintf(b, "%d %s %d %s %s %d %d %d %d %d %d %d %d %d %d %d %d %s %d - 0 %d %s - 0\n",
+		fmt.Fprintf(b, "%d %s %d %s %s %d %d %d %d %d %d %d %d %d %d %d %d %s %d - 0 %d %s %s %d\n",
 			s.BackendID, s.Backend, s.ID, s.Name, addr(s.Addr), s.Operation, s.Admin, s.Weight, s.InitialWeight,
 			s.SinceChange, s.CheckStatus, s.CheckResult, s.CheckHealth, s.CheckState, s.AgentState,
-			number(s.BackendIDForced), number(s.IDForced), dash(s.FQDN), s.Port, s.CheckPort, addr(s.CheckAddr))
+			number(s.BackendIDForced), number(s.IDForced), dash(s.FQDN), s.Port, s.CheckPort, addr(s.CheckAddr),
+			addr(s.AgentAddr), s.AgentPort)
 	}
 	return b.Flush()
 }
@@ -165,6 +168,10 @@ func parse(fields []string) Server {
 	if len(fields) > 22 {
 		s.CheckPort = integer(21, "srv_check_port", 0, 65535)
 		s.CheckAddr, _ = netip.ParseAddr(fields[22])
+	}
+	if len(fields) == most {
+		s.AgentAddr, _ = netip.ParseAddr(fields[23])
+		s.AgentPort = integer(24, "srv_agent_port", 0, 65535)
 	}
 	return s
 }

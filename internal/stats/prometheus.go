@@ -57,6 +57,8 @@ var metrics = [...]metric{
 	{"check_last_change_seconds", Lastchg, 1, be | sv},
 	{"check_code", CheckCode, 1, sv},
 	{"check_duration_seconds", CheckDuration, perMilli, sv},
+	{"agent_code", AgentCode, 1, sv},
+	{"agent_duration_seconds", AgentDuration, perMilli, sv},
 	{"downtime_seconds_total", Downtime, 1, be | sv},
 	{"current_throttle", Throttle, 1, sv},
 	{"loadbalanced_total", Lbtot, 1, be | sv},
@@ -100,6 +102,9 @@ var states = [...][]string{
 	Frontend: {"DOWN", "UP"}, Backend: {"DOWN", "UP"}, Listener: {"WAITING", "OPEN", "FULL"},
 	Server: {"DOWN", "UP", "MAINT", "DRAIN", "NOLB"},
 }
+
+// agentStates are what "agent_status" of a server can be.
+var agentStates = append([]string{"CHECKED"}, checkStates...)
 
 // checkStates are what "check_status" of a server can be.
 var checkStates = []string{
@@ -157,13 +162,20 @@ func AppendMetrics(out *bytes.Buffer, rows []Row, wanted int) {
 		if o != Server {
 			continue
 		}
-		if slices.ContainsFunc(of, func(r *Row) bool { return r.Has(CheckStatus) }) {
-			Family(out, prefix+"check_status", columns[CheckStatus].help)
-			for _, r := range of {
-				if r.Has(CheckStatus) {
-					r.oneOf(out, prefix+"check_status", checkStates, strings.TrimPrefix(r.Text(CheckStatus), "* "))
-				}
-			}
+		outcomes(out, of, prefix+"check_status", CheckStatus, checkStates)
+		outcomes(out, of, prefix+"agent_status", AgentStatus, agentStates)
+	}
+}
+
+// outcomes tells what checks found, of the servers that have such checks.
+func outcomes(out *bytes.Buffer, of []*Row, name string, c Column, all []string) {
+	if !slices.ContainsFunc(of, func(r *Row) bool { return r.Has(c) }) {
+		return
+	}
+	Family(out, name, columns[c].help)
+	for _, r := range of {
+		if r.Has(c) {
+			r.oneOf(out, name, all, strings.TrimPrefix(r.Text(c), "* "))
 		}
 	}
 }
