@@ -83,11 +83,11 @@ func ParseDynamicServer(p *Proxy, words []string) (s *Server, ready bool, err er
 	}
 	if s.Agent.Enabled {
 		if text := agentProblem(s); text != "" {
-			return nil, false, errors.New(text)
+			return nil, false, refuse("%s", text)
 		}
 	}
 	if s.Agent.Addr.Host != "" {
-		return nil, false, fmt.Errorf("'agent-addr' : a name is not resolved at run time ('%s').", s.Agent.Addr.Host)
+		return nil, false, refuse("'agent-addr' : a name is not resolved at run time ('%s').", s.Agent.Addr.Host)
 	}
 	if s.Check.Addr.Host != "" {
 		return nil, false, refuse("'addr' : a name is not resolved at run time ('%s').", s.Check.Addr.Host)
