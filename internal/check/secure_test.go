@@ -216,3 +216,27 @@ func TestNewTLSErrors(t *testing.T) {
 		}
 	}
 }
+
+// HAProxy understands the header, and sees the address of the check.
+func TestHeaderReadByHAProxy(t *testing.T) {
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not installed")
+	}
+	addr := refusing(t)
+	path := testutil.WriteFile(t, t.TempDir(), "haproxy.cfg", "defaults\n mode http\n timeout connect 1m\n timeout server 1m\n timeout client 1m\n"+
+		"frontend f\n bind "+addr+" accept-proxy\n http-request return status 200 content-type text/plain lf-string \"%[src] %[dst]:%[dst_port]\"\n")
+	p := testutil.Start(t, exec.Command(haproxy, "-db", "-f", path))
+	r := mustRig(t, "option httpchk\n http-check expect string \"127.0.0.1 "+addr+"\"\n timeout check 1m\n"+
+		" server s "+addr+" check inter 100ms check-send-proxy\n server t "+addr+" check inter 100ms")
+	testutil.Eventually(t, "the header is understood", func() bool {
+		if p.Exited() {
+			t.Fatalf("haproxy: %s", p.Stderr)
+		}
+		return r.state(t, 0).Status == L7OK
+	})
+	testutil.Eventually(t, "no header is missed", func() bool { s := r.state(t, 1).Status; return s != Initial && s != L4Con })
+	if s := r.state(t, 1).Status; s.Passed() {
+		t.Errorf("without a header: %s", s)
+	}
+}
