@@ -11,6 +11,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/penstock/penstock/internal/testutil"
 )
 
 func TestCPUTime(t *testing.T) {
@@ -105,14 +106,16 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
-func TestFreePort(t *testing.T) {
-	held, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+func TestClaimPort(t *testing.T) {
+	held := testutil.HoldPort(t)
+	first, claim, err := claimPort(held)
+	if err != nil || first == held {
+		t.Fatalf("claimed %d, which is taken: %v", first, err)
 	}
-	defer held.Close()
-	taken := held.Addr().(*net.TCPAddr).Port
-	if got, err := freePort(taken); err != nil || got == taken || got == 0 {
-		t.Errorf("freePort of a taken port = %d, %v", got, err)
+	defer claim.Close()
+	second, claim, err := claimPort(first)
+	if err != nil || second == first {
+		t.Fatalf("claimed %d twice: %v", second, err)
 	}
+	claim.Close()
 }

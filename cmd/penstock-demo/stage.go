@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ type stage struct {
 	stats    string // path of the stats socket
 	servers  []*miniredis.Miniredis
 	ports    [2]int // of the frontends: roundrobin, leastconn
+	claims   []io.Closer
 	log      *net.UDPConn
 	logDone  chan struct{}
 	logLine  atomic.Pointer[string] // the last session's
@@ -37,6 +39,9 @@ type stage struct {
 }
 
 const serverCount = 3
+
+// patience is for a balancer that starts or stops, on a machine with other work.
+const patience = 30 * time.Second
 
 var frontends = [2]string{"roundrobin", "leastconn"}
 
@@ -66,9 +71,11 @@ func newStage(program string) (_ *stage, err error) {
 		server.Set("server", fmt.Sprintf("redis%d", i+1))
 	}
 	for i := range s.ports {
-		if s.ports[i], err = freePort(16379 + i); err != nil {
+		port, claim, err := claimPort(firstPort + i)
+		if err != nil {
 			return nil, err
 		}
+		s.ports[i], s.claims = port, append(s.claims, claim)
 	}
 	if s.log, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
 		return nil, err
@@ -82,17 +89,29 @@ func newStage(program string) (_ *stage, err error) {
 	return s, s.start(program)
 }
 
-// freePort returns the wanted port of 127.0.0.1, or another one when somebody has it.
-func freePort(wanted int) (int, error) {
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: wanted})
-	if err != nil {
-		l, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+const (
+	firstPort = 16379
+	portTries = 50
+)
+
+// claimPort returns the wanted port of 127.0.0.1, or one after it when somebody has that. The balancer binds it
+// later, and would share it with that of another demo: the claim, which the caller closes, keeps other demos off it.
+func claimPort(wanted int) (port int, claim io.Closer, err error) {
+	for try := range portTries {
+		port = wanted + 2*try // of two frontends
+		claim, err := net.Listen("unix", fmt.Sprintf("@penstock-demo-%d", port))
+		if err != nil {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			claim.Close()
+			continue
+		}
+		l.Close()
+		return port, claim, nil
 	}
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, nil, fmt.Errorf("found no free port from %d to %d", wanted, port)
 }
 
 func (s *stage) configuration() string {
@@ -133,7 +152,7 @@ func (s *stage) start(program string) error {
 		s.exit = s.process.Wait()
 		close(s.exited)
 	}()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		select {
 		case <-s.exited:
 			return fmt.Errorf("the balancer does not start: %v\n%s", s.exit, s.output.String())
@@ -144,7 +163,7 @@ func (s *stage) start(program string) error {
 			return nil
 		}
 	}
-	return errors.New("the balancer does not come up within 10 s")
+	return fmt.Errorf("the balancer does not come up within %v", patience)
 }
 
 func (s *stage) pid() int { return s.process.Process.Pid }
@@ -182,6 +201,9 @@ func (s *stage) close() error {
 	for _, server := range s.servers {
 		server.Close()
 	}
+	for _, claim := range s.claims {
+		claim.Close()
+	}
 	if s.log != nil {
 		s.log.Close()
 		<-s.logDone
@@ -200,10 +222,10 @@ func (s *stage) stop() error {
 	}
 	select {
 	case <-s.exited:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		s.process.Process.Kill()
 		<-s.exited
-		return errors.New("the balancer did not stop softly within 5 s")
+		return fmt.Errorf("the balancer did not stop softly within %v", patience)
 	}
 	if s.exit != nil {
 		return fmt.Errorf("the balancer ended with %w\n%s", s.exit, s.output.String())

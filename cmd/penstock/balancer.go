@@ -177,6 +177,7 @@ func (b *balancer) bind(options engine.Options) bool {
 
 		StartupLogs: func() string { return escapes.ReplaceAllString(b.messages.String(), "") },
 
+		Bug:         b.bug,
 		PassSockets: b.passSockets,
 		Inherited:   fds,
 		MakeRoom:    options.MakeRoom,
@@ -191,6 +192,7 @@ func (b *balancer) bind(options engine.Options) bool {
 		Info: b.info, Engine: func() *engine.Engine { return b.engine }, Handovers: b.handovers,
 		Run:   func(words ...string) string { return b.api.Run(runtimeapi.LevelAdmin, words...) },
 		Event: func(format string, args ...any) { b.event(logging.LevelNotice, format, args...) },
+		Bug:   func(line string) { b.event(logging.LevelAlert, "BUG: %s", line) },
 	}
 	if b.web, err = web.Open(b.cfg, source, options.MakeRoom); err != nil {
 		b.api.Close()
@@ -373,6 +375,14 @@ func (b *balancer) event(level int, format string, args ...any) {
 	b.logging.Lock()
 	defer b.logging.Unlock()
 	b.log.Send(&b.scratch, level, time.Now().UnixNano(), fmt.Appendf(nil, format, args...))
+}
+
+// bug reports and logs a command of the Runtime API that panicked.
+func (b *balancer) bug(command string, panicked any, stack []byte) {
+	b.event(logging.LevelAlert, "BUG: '%s' panicked: %v", command, panicked)
+	for line := range strings.Lines(string(stack)) {
+		b.event(logging.LevelAlert, "BUG: %s", strings.TrimRight(line, "\n"))
+	}
 }
 
 // dump reports the states of all servers; the engine logs them.

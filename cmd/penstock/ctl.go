@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -237,21 +238,41 @@ func (k *ctl) converse() error {
 		if err != nil { // the end of the input
 			return k.outcome()
 		}
-		if !more && strings.TrimSpace(line) == "" {
-			continue
-		}
-		var answer string
-		answer, more, err = d.ask(line)
+		commands := []string{line}
 		if !more {
-			k.show(answer + "\n")
+			commands = splitCommands(line)
 		}
-		switch {
-		case err != nil && strings.TrimSpace(line) == "quit":
-			return k.outcome()
-		case err != nil:
-			return err
+		for _, command := range commands {
+			var answer string
+			answer, more, err = d.ask(command)
+			if !more {
+				k.show(answer + "\n")
+			}
+			switch {
+			case err != nil && strings.TrimSpace(command) == "quit":
+				return k.outcome()
+			case err != nil:
+				return err
+			}
 		}
 	}
+}
+
+// splitCommands returns the commands of a line, which stand between semicolons. Each has an answer and a prompt of its own.
+func splitCommands(line string) []string {
+	var commands []string
+	start := 0
+	for i := 0; i < len(line); i++ {
+		switch {
+		case line[i] == '\\':
+			i++
+		case line[i] == ';':
+			commands = append(commands, line[start:i])
+			start = i + 1
+		}
+	}
+	commands = append(commands, line[start:])
+	return slices.DeleteFunc(commands, func(c string) bool { return strings.TrimSpace(c) == "" })
 }
 
 // input returns what reads the next line, and what is to be called at the end.

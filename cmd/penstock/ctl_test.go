@@ -76,6 +76,8 @@ func TestCtl(t *testing.T) {
 		{args: []string{"--json", "operator"}, stdout: "[]\n"},
 		{args: []string{"--json", "deny"}, code: 1, stderr: "Permission denied\n"},
 		{stdin: "show version\n\nshow cli level\n", stdout: "1.2\noperator\n"},
+		{stdin: "show version;; take a\\;b\\\\;show cli level\n;\n", stdout: "1.2\n[\"a;b\\\\\"] \"\"\noperator\n"},
+		{stdin: "show version;take <<\na\n\nnote;quit;note\n", stdout: "1.2\n[] \"a\\n\"\nwell\n"},
 		{stdin: "take <<\na\n;\n\nnote\n", stdout: "[] \"a\\n;\\n\"\nwell\n"},
 		{stdin: "deny\nshow version\nquit\nshow version\n", code: 1, stdout: "1.2\n", stderr: "Permission denied\n"},
 		{args: []string{""}},

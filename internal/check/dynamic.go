@@ -103,7 +103,7 @@ func (c *Checker) add(a *Arrival) bool {
 
 // follow has a server inherit the state of the one that it tracks from now on.
 func (c *Checker) follow(s *subject) {
-	s.of.trackers = append(s.of.trackers, s)
+	s.of.trackers = slices.Insert(s.of.trackers, 0, s)
 	from, inherits := s.of.shared(), backend.Admin(0)
 	if from.Admin()&backend.Maint != 0 {
 		inherits |= backend.InheritedMaint

@@ -120,22 +120,25 @@ func TestSecureOutcomes(t *testing.T) {
 			"reset", "option tcp-check\n tcp-check connect ssl comment zz", breaking + " verify none",
 			"L6RSP SSL handshake failure (read: connection reset by peer) at step 1 of tcp-check (connect) comment: 'zz'",
 		},
-		{"silent", "timeout connect 300ms\n timeout check 300ms", silent + secure, "L6TOUT"},
+		{"silent", "timeout connect 1s\n timeout check 1s", silent + secure, "L6TOUT"},
 		{
-			"silent at a step", "timeout connect 300ms\n timeout check 300ms\n option tcp-check\n tcp-check connect ssl comment zz", silent + " verify none",
+			"silent at a step", "timeout connect 1s\n timeout check 1s\n option tcp-check\n tcp-check connect ssl comment zz", silent + " verify none",
 			"L6TOUT  at step 1 of tcp-check (connect) comment: 'zz'",
 		},
-		{"silent behind the handshake", "timeout check 300ms\n option tcp-check\n tcp-check expect string x", good + secure, "L7TOUT  at step 1 of tcp-check (expect string 'x')"},
+		{"silent behind the handshake", "timeout check 1s\n option tcp-check\n tcp-check expect string x", good + secure, "L7TOUT  at step 1 of tcp-check (expect string 'x')"},
 		{"refused", "", refusing(t) + secure, "L4CON ECONNREFUSED returned by OS (Connection refused)"},
 	}
 	var text strings.Builder
 	text.WriteString("global\n max-spread-checks 10ms\ndefaults\n mode tcp\n timeout connect 30s\n timeout server 30s\n timeout client 30s\n" +
 		" option log-health-checks\nfrontend f\n bind " + refusing(t) + "\n")
-	ours := make([]string, len(cases))
+	ours, rigs := make([]string, len(cases)), make([]*rig, len(cases))
 	for i, c := range cases {
 		lines := fmt.Sprintf("%s\n server s %s check inter 1h", c.lines, c.server)
 		fmt.Fprintf(&text, "backend b%d\n %s\n", i, lines)
-		r := mustRig(t, "option log-health-checks\n "+lines)
+		rigs[i] = mustRig(t, "option log-health-checks\n "+lines)
+	}
+	for i, c := range cases {
+		r := rigs[i]
 		if got := r.outcome(t, 0); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s\ngot  %s\nwant %s", c.name, got, c.want)
 		}
@@ -211,5 +214,29 @@ func TestNewTLSErrors(t *testing.T) {
 		if _, err := NewTLS(&p.Servers[0].Check); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+}
+
+// HAProxy understands the header, and sees the address of the check.
+func TestHeaderReadByHAProxy(t *testing.T) {
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not installed")
+	}
+	addr := refusing(t)
+	path := testutil.WriteFile(t, t.TempDir(), "haproxy.cfg", "defaults\n mode http\n timeout connect 1m\n timeout server 1m\n timeout client 1m\n"+
+		"frontend f\n bind "+addr+" accept-proxy\n http-request return status 200 content-type text/plain lf-string \"%[src] %[dst]:%[dst_port]\"\n")
+	p := testutil.Start(t, exec.Command(haproxy, "-db", "-f", path))
+	r := mustRig(t, "option httpchk\n http-check expect string \"127.0.0.1 "+addr+"\"\n timeout check 1m\n"+
+		" server s "+addr+" check inter 100ms check-send-proxy\n server t "+addr+" check inter 100ms")
+	testutil.Eventually(t, "the header is understood", func() bool {
+		if p.Exited() {
+			t.Fatalf("haproxy: %s", p.Stderr)
+		}
+		return r.state(t, 0).Status == L7OK
+	})
+	testutil.Eventually(t, "no header is missed", func() bool { s := r.state(t, 1).Status; return s != Initial && s != L4Con })
+	if s := r.state(t, 1).Status; s.Passed() {
+		t.Errorf("without a header: %s", s)
 	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -12,14 +11,21 @@ var dynamicParams = func() map[string]bool {
 	set := map[string]bool{}
 	for word := range strings.FieldsSeq(`
 		addr agent-addr agent-check agent-inter agent-port agent-send backup check check-pool-conn-name check-proto check-reuse-pool
-		check-send-proxy check-via-socks4 cookie disabled downinter enabled error-limit fall fastinter guid hash-key healthcheck id idle-ping
+		ca-file check-alpn check-send-proxy check-sni check-ssl check-via-socks4 cookie disabled downinter enabled error-limit fall fastinter guid hash-key healthcheck id idle-ping
 		init-state inter maxconn maxqueue minconn no-backup no-send-proxy no-send-proxy-v2 no-tfo observe on-error on-marked-down
 		on-marked-up pool-conn-name pool-low-conn pool-max-conn pool-purge-delay port proto proxy-v2-options rise send-proxy
-		send-proxy-v2 set-proxy-v2-tlv-fmt shard slowstart source strict-maxconn tfo track usesrc weight ws`) {
+		send-proxy-v2 set-proxy-v2-tlv-fmt shard slowstart source strict-maxconn tfo track usesrc verify verifyhost weight ws`) {
 		set[word] = true
 	}
 	return set
 }()
+
+// refusal is an answer to an operator, which programs read: it may end with a full stop.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
 
 // DynamicServerParams are the parameters that ParseDynamicServer takes and obeys, in order.
 func DynamicServerParams() (list []string) {
@@ -42,7 +48,7 @@ func ParseDynamicServer(p *Proxy, words []string) (s *Server, ready bool, err er
 		k, known := serverParams[word]
 		_, tls := serverTLS[word]
 		if (known || tls) && !dynamicParams[base] {
-			return nil, false, fmt.Errorf("'%s' option is not accepted for dynamic server", word)
+			return nil, false, refuse("'%s' option is not accepted for dynamic server", word)
 		}
 		if !known {
 			at++ // a parameter of many words, or one that parseServer complains about
@@ -61,10 +67,10 @@ func ParseDynamicServer(p *Proxy, words []string) (s *Server, ready bool, err er
 		if e.Code == codeUnknownKeyword && !strings.HasSuffix(e.Msg, "?") {
 			e.Msg += "."
 		}
-		return nil, false, errors.New(e.Msg)
+		return nil, false, refusal(e.Msg)
 	}
 	if s == nil {
-		return nil, false, errors.New("'server' expects <name> and <addr>[:<port>] as arguments.")
+		return nil, false, refusal("'server' expects <name> and <addr>[:<port>] as arguments.")
 	}
 	s.IDForced = s.ID > 0
 	if s.Addr.Kind == AddrTCP && s.Addr.Host != "" {
@@ -72,19 +78,19 @@ func ParseDynamicServer(p *Proxy, words []string) (s *Server, ready bool, err er
 	}
 	if s.Check.Enabled {
 		if text, _ := portProblem(p, s); text != "" {
-			return nil, false, fmt.Errorf("config: %s '%s': %s", p.Kind, p.Name, text)
+			return nil, false, refuse("config: %s '%s': %s", p.Kind, p.Name, text)
 		}
 	}
 	if s.Agent.Enabled {
 		if text := agentProblem(s); text != "" {
-			return nil, false, errors.New(text)
+			return nil, false, refusal(text)
 		}
 	}
 	if s.Agent.Addr.Host != "" {
-		return nil, false, fmt.Errorf("'agent-addr' : a name is not resolved at run time ('%s').", s.Agent.Addr.Host)
+		return nil, false, refuse("'agent-addr' : a name is not resolved at run time ('%s').", s.Agent.Addr.Host)
 	}
 	if s.Check.Addr.Host != "" {
-		return nil, false, fmt.Errorf("'addr' : a name is not resolved at run time ('%s').", s.Check.Addr.Host)
+		return nil, false, refuse("'addr' : a name is not resolved at run time ('%s').", s.Check.Addr.Host)
 	}
 	if s.Track.Server != "" && s.Track.Proxy == "" {
 		s.Track.Proxy = p.Name

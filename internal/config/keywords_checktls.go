@@ -74,10 +74,9 @@ func parseCABase(p *parser, s *stmt) {
 	}
 }
 
-// checkTLS completes what checks of a server in TLS need, and reports a server whose certificate could not be verified.
-func (p *parser) checkTLS(px *proxyState, s *Server) {
-	c := &s.Check
-	g := &p.cfg.Global
+// CompleteTLS fills in, once, what a server line leaves to the defaults of its check in TLS. It reports a server whose
+// certificate cannot be verified.
+func (c *ServerCheck) CompleteTLS(g *Global) error {
 	if c.CAFile != "" && !strings.HasPrefix(c.CAFile, "/") && !strings.HasPrefix(c.CAFile, "@") && g.CABase != "" {
 		c.CAFile = g.CABase + "/" + c.CAFile
 	}
@@ -87,9 +86,18 @@ func (p *parser) checkTLS(px *proxyState, s *Server) {
 			c.Verify = "none"
 		}
 	}
-	if c.Verify == "none" || c.CAFile != "" {
-		return
+	if c.Verify == "required" && c.CAFile == "" {
+		return errNoCAFile
 	}
-	p.about(Alert, placeSpaced, s.Pos, "no-ca-file", "'server "+px.Name+"/"+s.Name+"' : verify is enabled by default but no CA file specified.",
-		"name one with 'ca-file', or trust any server with 'verify none'; 'ssl-server-verify none' in global makes that the default")
+	return nil
+}
+
+const errNoCAFile = refusal("verify is enabled by default but no CA file specified.")
+
+// checkTLS completes what checks of a server in TLS need.
+func (p *parser) checkTLS(px *proxyState, s *Server) {
+	if err := s.Check.CompleteTLS(&p.cfg.Global); err != nil {
+		p.about(Alert, placeSpaced, s.Pos, "no-ca-file", "'server "+px.Name+"/"+s.Name+"' : "+err.Error(),
+			"name one with 'ca-file', or trust any server with 'verify none'; 'ssl-server-verify none' in global makes that the default")
+	}
 }

@@ -230,6 +230,7 @@ backend b`+test.lines)
 // Another try, here or elsewhere, and what the line and the counters say about it.
 func TestOracleRedispatch(t *testing.T) {
 	t.Parallel()
+	mute := testutil.FullBacklog(t)
 	for name, test := range map[string]struct {
 		lines string
 		run   func(d *duet)
@@ -314,7 +315,7 @@ func TestOracleRedispatch(t *testing.T) {
     balance leastconn
     option redispatch
     retries 2
-    timeout connect 20ms
+    timeout connect 300ms
     server x1 {x1} weight 100
     server x2 {x2} weight 50
     server s1 {s1} weight 1`, func(d *duet) {
@@ -333,7 +334,7 @@ func TestOracleRedispatch(t *testing.T) {
 		}},
 		"one does not answer": {`
     option redispatch
-    timeout connect 100ms
+    timeout connect 300ms
     server mute {mute}
     server s1 {s1}`, func(d *duet) {
 			d.open("a")
@@ -356,7 +357,7 @@ func TestOracleRedispatch(t *testing.T) {
 frontend f
     bind {f1}
     default_backend b
-backend b`+test.lines, "mute", testutil.FullBacklog(t))
+backend b`+test.lines, "mute", mute)
 			test.run(d)
 			d.end("mark/m")
 		})

@@ -79,12 +79,15 @@ func startDuet(t *testing.T, sections string, pairs ...any) *duet {
 			if s.addrs[name] != "" {
 				continue
 			}
-			s.addrs[name] = testutil.Loopback(testutil.FreePort(t))
 			switch name[0] {
 			case 's':
-				s.serve(t, name)
+				s.servers[name] = testutil.Serve(t, greeting(name))
+				s.addrs[name] = s.servers[name].Addr
 			case 'c':
-				s.servers[name] = testutil.ListenOn(t, "tcp", s.addrs[name])
+				s.servers[name] = testutil.Listen(t)
+				s.addrs[name] = s.servers[name].Addr
+			default:
+				s.addrs[name] = testutil.Loopback(testutil.FreePort(t))
 			}
 			filled = append(filled, name, s.addrs[name])
 			if name[0] == 'c' {
@@ -106,17 +109,18 @@ func startDuet(t *testing.T, sections string, pairs ...any) *duet {
 	return d
 }
 
-// serve has a server listen, from the start or again.
-func (s *side) serve(tb testing.TB, name string) {
-	s.servers[name] = testutil.ServeOn(tb, s.addrs[name], func(c *testutil.Conn) {
+// greeting is a server that says its name and waits for the client's end.
+func greeting(name string) func(*testutil.Conn) {
+	return func(c *testutil.Conn) {
 		c.Write([]byte(name)) // a client that has left misses nothing
 		io.Copy(io.Discard, c)
-	})
+	}
 }
 
+// serve has a server that refused listen again.
 func (d *duet) serve(name string) {
 	for _, s := range d.sides {
-		s.serve(d.t, name)
+		s.servers[name] = testutil.ServeOn(d.t, s.addrs[name], greeting(name))
 	}
 }
 

@@ -91,7 +91,7 @@ backend b
 
 func TestOracleSlowStartFromFile(t *testing.T) {
 	t.Parallel()
-	d := startDuet(t, marked+slowServers, "states", slowStates(t, 100, 0, 4000, 30, 3600))
+	d := startDuet(t, marked+slowServers, "states", slowStates(t, 100, 50, 4000, 30, 5000))
 	d.stat("b/s1 throttle=6")
 	d.states()
 	d.end("mark/m")

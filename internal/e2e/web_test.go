@@ -258,3 +258,24 @@ func TestPageIsBounded(t *testing.T) {
 	silent[2].Close()
 	last.Expect("HTTP/1.0 200 OK\r\n")
 }
+
+// The metrics of a process tell what it took over.
+func TestHandoverMetrics(t *testing.T) {
+	t.Parallel()
+	needHandover(t)
+	server := testutil.Serve(t, testutil.Echo)
+	page, tcp := testutil.Loopback(testutil.FreePort(t)), testutil.FreePort(t)
+	g := startLineage(t, webSections, "page", page, "tcp", testutil.Loopback(tcp), "server", server.Addr, "nobody", testutil.Loopback(testutil.FreePort(t)))
+	client := dial(t, tcp)
+	client.Send("a")
+	client.Expect("a")
+	g.reload()
+	testutil.Eventually(t, "the metrics tell of the handover", func() bool {
+		_, _, metrics := get(t, "GET", "http://"+page+"/metrics", "")
+		values := mustMetrics(t, metrics)
+		return values["penstock_generation"] == 1 && values["penstock_handover_sessions_in_total"] == 1 &&
+			values["penstock_worker_sessions{worker=\"1\"}"] == 1
+	})
+	client.Send("b")
+	client.Expect("b")
+}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/penstock/penstock/internal/check"
@@ -37,7 +36,7 @@ func agentPlace(s *config.Server) (at checkPlace, err error) {
 	}
 	if at.ip = a.IP; !at.ip.IsValid() {
 		if at.ip, err = lookUp(a.Host, a.Family); err != nil {
-			return at, fmt.Errorf("could not resolve address '%s' of the agent", a.Host)
+			return at, refuse("could not resolve address '%s' of the agent.", a.Host)
 		}
 	}
 	return at, nil

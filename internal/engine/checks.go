@@ -47,12 +47,10 @@ func (e *Engine) buildChecks() bool {
 			}
 			target, good := e.checkTarget(i, n)
 			ok = ok && good
-			var tls *check.TLS
-			if c.Check.NeedsTLS(&s.Check) {
-				if tls, err = check.NewTLS(&s.Check); err != nil {
-					e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
-					ok = false
-				}
+			tls, err := e.checkTLS(c, s)
+			if err != nil {
+				e.opt.Report.Alertf("%s : 'server %s/%s' : %v", place(s.Pos), c.Name, s.Name, err)
+				ok = false
 			}
 			servers = append(servers, check.Server{
 				Backend: backends[i], Index: n, Config: s, Target: target, TLS: tls,
@@ -81,6 +79,14 @@ func (e *Engine) buildChecks() bool {
 		}
 	}
 	return ok
+}
+
+// checkTLS is how the check of a server verifies its certificate, nil when it does not speak TLS.
+func (e *Engine) checkTLS(c *config.Proxy, s *config.Server) (*check.TLS, error) {
+	if !c.Check.NeedsTLS(&s.Check) {
+		return nil, nil
+	}
+	return check.NewTLS(&s.Check)
 }
 
 // NodeName is what this process calls its host: the node of the configuration, or the name of the host.

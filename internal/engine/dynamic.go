@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,10 +43,12 @@ func placeOfServer(servers []*config.Server, name string) int {
 	return departed
 }
 
-var (
-	errStopping = errors.New("The process is stopping.")
-	errNoID     = errors.New("Cannot attach server : no id left in proxy.")
-)
+// refusal is an answer to an operator, which programs read, with its full stop.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
 
 // AddServer adds a server to a proxy, in maintenance and unchecked; the engine must have been started. s belongs to
 // the engine from now on. The error is the answer to the operator.
@@ -58,7 +59,7 @@ func (e *Engine) AddServer(proxy int, s *config.Server) error {
 	serving := e.running && !e.stopping
 	e.mu.Unlock()
 	if !serving {
-		return errStopping
+		return refusal("The process is stopping.")
 	}
 	if err := e.identify(proxy, s); err != nil {
 		return err
@@ -72,9 +73,14 @@ func (e *Engine) AddServer(proxy int, s *config.Server) error {
 		arrival.Of, arrival.OfIndex = e.checked[p], n
 	}
 	c, p := e.cfg.Proxies[proxy], e.proxies[proxy]
-	if c.Check.NeedsTLS(&s.Check) {
+	if s.Check.Enabled {
+		if c.Check.NeedsTLS(&s.Check) {
+			if err := s.Check.CompleteTLS(&e.cfg.Global); err != nil {
+				return fmt.Errorf("'server %s/%s' : %w", c.Name, s.Name, err)
+			}
+		}
 		var err error
-		if arrival.TLS, err = check.NewTLS(&s.Check); err != nil {
+		if arrival.TLS, err = e.checkTLS(c, s); err != nil {
 			return fmt.Errorf("'server %s/%s' : %w", c.Name, s.Name, err)
 		}
 	}
@@ -83,7 +89,7 @@ func (e *Engine) AddServer(proxy int, s *config.Server) error {
 	usable, ok := e.buildServer(c, s, server)
 	e.mu.Unlock()
 	if !ok {
-		return fmt.Errorf("'server %s/%s' : the address cannot be used.", c.Name, s.Name)
+		return refuse("'server %s/%s' : the address cannot be used.", c.Name, s.Name)
 	}
 	server.Count(len(e.workers))
 
@@ -148,16 +154,16 @@ func (e *Engine) identify(proxy int, s *config.Server) error {
 			continue
 		}
 		if other.Name == s.Name {
-			return errors.New("Already exists a server with the same name in backend.")
+			return refusal("Already exists a server with the same name in backend.")
 		}
 		ids[b.Server(i).ID] = other
 	}
 	if other := ids[s.ID]; other != nil {
-		return fmt.Errorf("'id' : custom id %d already used at %s:%d ('server %s').", s.ID, other.Pos.File, other.Pos.Line, other.Name)
+		return refuse("'id' : custom id %d already used at %s:%d ('server %s').", s.ID, other.Pos.File, other.Pos.Line, other.Name)
 	}
 	for id := 1; s.ID == 0; id++ {
 		if id < 0 {
-			return errNoID
+			return refusal("Cannot attach server : no id left in proxy.")
 		}
 		if ids[id] == nil {
 			s.ID = id
@@ -172,17 +178,17 @@ func (e *Engine) findTracked(s *config.Server) (proxy, server int, err error) {
 		return p.Name == s.Track.Proxy && p.Kind.HasBackend() && !p.Disabled && !p.Departed
 	})
 	if proxy < 0 {
-		return 0, 0, fmt.Errorf("unable to find required proxy '%s' for tracking.", s.Track.Proxy)
+		return 0, 0, refuse("unable to find required proxy '%s' for tracking.", s.Track.Proxy)
 	}
 	server = placeOfServer(e.Servers(proxy), s.Track.Server)
 	if server < 0 || e.Servers(proxy)[server].Departed {
-		return 0, 0, fmt.Errorf("unable to find required server '%s' for tracking.", s.Track.Server)
+		return 0, 0, refuse("unable to find required server '%s' for tracking.", s.Track.Server)
 	}
 	switch to := e.Servers(proxy)[server]; {
 	case s.Check.Enabled:
-		return 0, 0, errors.New("unable to enable checks and tracking at the same time!")
+		return 0, 0, refusal("unable to enable checks and tracking at the same time!")
 	case !to.Check.Enabled && !to.Agent.Enabled && to.Track.Server == "":
-		return 0, 0, fmt.Errorf("unable to use %s/%s for tracking as it does not have any check nor agent enabled.", s.Track.Proxy, to.Name)
+		return 0, 0, refuse("unable to use %s/%s for tracking as it does not have any check nor agent enabled.", s.Track.Proxy, to.Name)
 	}
 	return proxy, server, nil
 }
@@ -233,16 +239,16 @@ func (e *Engine) DeleteServer(proxy int, name string) error {
 	servers := e.Servers(proxy)
 	at := placeOfServer(servers, name)
 	if at < 0 || servers[at].Departed {
-		return errors.New("No such server.")
+		return refusal("No such server.")
 	}
 	b := e.proxies[proxy].Backend
 	switch s := b.Server(at); {
 	case e.checker.Tracked(b.ID, at):
-		return errors.New("This server cannot be removed at runtime due to other configuration elements pointing to it.")
+		return refusal("This server cannot be removed at runtime due to other configuration elements pointing to it.")
 	case s.Enabled():
-		return errors.New("Only servers in maintenance mode can be deleted.")
+		return refusal("Only servers in maintenance mode can be deleted.")
 	case !s.Idle():
-		return errors.New("Server still has connections attached to it, cannot remove it.")
+		return refusal("Server still has connections attached to it, cannot remove it.")
 	}
 	gone := *servers[at]
 	gone.Departed = true

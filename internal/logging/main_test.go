@@ -1,9 +1,10 @@
 package logging
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/penstock/penstock/internal/testutil"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }

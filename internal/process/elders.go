@@ -1,6 +1,11 @@
 package process
 
 import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,8 +46,30 @@ func (e *Elders) MakeRoom() bool {
 func (e *Elders) Dismiss() { e.paused = false }
 
 // Restore lets them listen again, when they were asked to stop. All sockets must be closed before.
+//
+// SIGTTIN would overtake a SIGTTOU that still waits for a process, since it is the lower one.
 func (e *Elders) Restore() {
-	if e.paused {
-		Tell(e.pids, unix.SIGTTIN)
+	if !e.paused {
+		return
 	}
+	for range elderTries {
+		if !slices.ContainsFunc(e.pids, func(pid int) bool { return waits(pid, unix.SIGTTOU) }) {
+			break
+		}
+		time.Sleep(elderPause)
+	}
+	Tell(e.pids, unix.SIGTTIN)
+}
+
+// waits tells whether a signal was sent to a process that has not taken it yet.
+func waits(pid int, sig unix.Signal) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && isPending(string(status), sig)
+}
+
+func isPending(status string, sig unix.Signal) bool {
+	_, rest, _ := strings.Cut(status, "\nShdPnd:\t")
+	mask, _, _ := strings.Cut(rest, "\n")
+	set, err := strconv.ParseUint(mask, 16, 64)
+	return err == nil && set>>(sig-1)&1 != 0
 }

@@ -3,6 +3,7 @@ package process
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -66,8 +67,8 @@ type Signals struct {
 	pending []Request                 // taken by forward and by nobody behind it; valid once ended is closed
 }
 
-// Watch takes over the signals of the process: they arrive as requests on C, in their order, instead
-// of having their default action. SIGPIPE and SIGUSR2 are ignored, and so stays a terminating signal
+// Watch takes over the signals of the process: they arrive as requests on C instead
+// of having their default action, in their order as far as the kernel keeps it. SIGPIPE and SIGUSR2 are ignored, and so stays a terminating signal
 // that the parent had ignored, as a shell does for what it puts in the background. Only one subscription may exist.
 func Watch() *Signals {
 	signal.Ignore(unix.SIGPIPE, unix.SIGUSR2)
@@ -100,19 +101,55 @@ func (s *Signals) forward(out chan<- Request) {
 		case <-s.done:
 			return
 		case got := <-s.arrived:
-			sig, ok := got.(unix.Signal)
-			if !ok {
-				continue
-			}
-			request := Request{Event: s.events[sig], Signal: sig}
-			select {
-			case <-s.done:
-				s.pending = append(s.pending, request)
-				return
-			case out <- request:
+			requests := s.inOrder(got)
+			for i, request := range requests {
+				select {
+				case <-s.done:
+					s.pending = append(s.pending, requests[i:]...)
+					return
+				case out <- request:
+				}
 			}
 		}
 	}
+}
+
+// resumeHold is how long a Resume waits for a Pause that was sent before it, see inOrder.
+const resumeHold = 100 * time.Millisecond
+
+// inOrder is the request of a signal, and that of the next one if it belongs before it. Of signals that wait for a
+// process the kernel delivers the lowest first. A process that fails to replace this one sends SIGTTOU, and soon after it
+// SIGTTIN, which is lower: taken in the order of their delivery they would leave this process paused for ever. So a
+// SIGTTOU that comes right behind a SIGTTIN counts as the older one; who wants a pause repeats it.
+func (s *Signals) inOrder(got os.Signal) (requests []Request) {
+	requests = s.add(requests, got)
+	if len(requests) == 0 || requests[0].Event != Resume {
+		return requests
+	}
+	var next os.Signal
+	select {
+	case next = <-s.arrived:
+	default:
+		hold := time.NewTimer(resumeHold)
+		defer hold.Stop()
+		select {
+		case <-s.done:
+		case <-hold.C:
+		case next = <-s.arrived:
+		}
+	}
+	if requests = s.add(requests, next); requests[len(requests)-1].Event == Pause {
+		slices.Reverse(requests)
+	}
+	return requests
+}
+
+func (s *Signals) add(requests []Request, got os.Signal) []Request {
+	sig, ok := got.(unix.Signal)
+	if !ok {
+		return requests
+	}
+	return append(requests, Request{Event: s.events[sig], Signal: sig})
 }
 
 // Stop ends the subscription; the signals have their default action again, unless they are blocked.

@@ -14,14 +14,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/internal/config"
 	"github.com/penstock/penstock/internal/stats"
+	"github.com/penstock/penstock/internal/testutil"
 	"github.com/penstock/penstock/netio"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testutil.Main(m)) }
 
 var testOptions = Options{
 	Version: "3.4.0-test",

@@ -23,6 +23,9 @@ type Options struct {
 	// StartupLogs are the messages of the start of the process. Nil: there were none.
 	StartupLogs func() string
 
+	// Bug is told of a command that panicked, which then fails. Nil: the panic goes on.
+	Bug func(command string, panicked any, stack []byte)
+
 	// PassSockets hands the listening sockets of the process to the client of a socket that exposes them. The
 	// connection stays the server's. Nil: there are none.
 	PassSockets func(conn *net.UnixConn) error

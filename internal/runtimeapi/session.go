@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -198,8 +199,23 @@ func (s *session) obey(words []string) {
 	case c.experimental && !s.experimental:
 		s.fail("This command is restricted to experimental mode only.")
 	default:
-		c.run(s, args)
+		s.execute(c, words, args)
 	}
+}
+
+// execute runs a command. One that panics is a bug, and fails; the process goes on.
+func (s *session) execute(c *command, words, args []string) {
+	bug := s.server.opt.Bug
+	defer func() {
+		if bug == nil {
+			return
+		}
+		if p := recover(); p != nil {
+			bug(strings.Join(words, " "), p, debug.Stack())
+			s.fail("Internal error: this is a bug of the program, which its log describes.")
+		}
+	}()
+	c.run(s, args)
 }
 
 // reply adds lines to the answer.

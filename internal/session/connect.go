@@ -113,6 +113,7 @@ func (t *Table) Grant(w backend.Waiter, be, srv int32) {
 		if s.queuedOn < 0 {
 			t.turn(p, s, srv)
 		}
+		s.srv = srv // which Forget may have taken from it
 		t.granted(p, s)
 		t.dial(w.Slot, s)
 	case srv >= 0:

@@ -137,7 +137,17 @@ type Listener struct {
 // Listen listens on a free port of 127.0.0.1. The script takes the connections with Accept.
 func Listen(tb testing.TB) *Listener {
 	tb.Helper()
-	return ListenOn(tb, "tcp", Loopback(FreePort(tb)))
+	for range 20 {
+		listener, err := net.Listen("tcp", Loopback(FreePort(tb)))
+		if err == nil {
+			return newListener(tb, listener)
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) { // another process may have taken the port meanwhile
+			tb.Fatal(err)
+		}
+	}
+	tb.Fatal("every free port is taken at once")
+	return nil
 }
 
 // ListenOn is Listen on a given address.
@@ -147,6 +157,10 @@ func ListenOn(tb testing.TB, network, addr string) *Listener {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return newListener(tb, listener)
+}
+
+func newListener(tb testing.TB, listener net.Listener) *Listener {
 	l := &Listener{Addr: listener.Addr().String(), tb: tb, listener: listener, conns: map[net.Conn]bool{}}
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
 		l.Port = tcp.Port
@@ -199,13 +213,16 @@ func (l *Listener) Accepted() int {
 // its own, and closes the connection when it returns. All are gone when the test ends.
 func Serve(tb testing.TB, handler func(*Conn)) *Listener {
 	tb.Helper()
-	return ServeOn(tb, Loopback(FreePort(tb)), handler)
+	return serve(tb, Listen(tb), handler)
 }
 
 // ServeOn is Serve on a given TCP address.
 func ServeOn(tb testing.TB, addr string, handler func(*Conn)) *Listener {
 	tb.Helper()
-	l := ListenOn(tb, "tcp", addr)
+	return serve(tb, ListenOn(tb, "tcp", addr), handler)
+}
+
+func serve(tb testing.TB, l *Listener, handler func(*Conn)) *Listener {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -254,6 +271,9 @@ func FullBacklog(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil { // the port may have been used lately
+		tb.Fatal(err)
+	}
 	port := FreePort(tb)
 	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		tb.Fatal(err)

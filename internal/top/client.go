@@ -79,7 +79,7 @@ func complaint(answer string) string {
 		if text, found := strings.CutPrefix(line, "[3]: "); found {
 			return clean(strings.TrimSpace(text))
 		}
-		if strings.HasPrefix(line, "Unknown command") {
+		if strings.HasPrefix(strings.TrimPrefix(line, "[6]: "), "Unknown command") {
 			return "unknown command"
 		}
 	}

@@ -23,7 +23,7 @@ func TestSplit(t *testing.T) {
 		}
 	}
 	for answer, want := range map[string]string{
-		"": "", "done\n": "", "[3]: No such server.\n": "No such server.", "[5]: x\n[3]: y\x1b\n": "y?", "Unknown command: 'x'": "unknown command",
+		"": "", "done\n": "", "[3]: No such server.\n": "No such server.", "[5]: x\n[3]: y\x1b\n": "y?", "Unknown command: 'x'": "unknown command", "[6]: Unknown command: 'x'": "unknown command",
 	} {
 		if got := complaint(answer); got != want {
 			t.Errorf("the complaint of %q is %q", answer, got)

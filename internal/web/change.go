@@ -26,13 +26,13 @@ import (
 // any must have them right: from our own page, and with the token that only our own page has. See forged.
 
 // action is one that the form offers, and the command of the Runtime API that it stands for: the server comes
-// at the place of "%".
+// at the place of "%", the weight of the form at that of "=".
 type action struct {
 	Name, Label string
 	command     []string
 }
 
-// actions are HAProxy's, in its order.
+// actions are HAProxy's, in its order, and the weight, which is ours.
 var actions = []action{
 	{"ready", "ready", []string{"set", "server", "%", "state", "ready"}},
 	{"drain", "drain: no new sessions", []string{"set", "server", "%", "state", "drain"}},
@@ -47,6 +47,7 @@ var actions = []action{
 	{"arunn", "agent: force UP", []string{"set", "server", "%", "agent", "up"}},
 	{"adown", "agent: force DOWN", []string{"set", "server", "%", "agent", "down"}},
 	{"shutdown", "end all sessions", []string{"shutdown", "sessions", "server", "%"}},
+	{"weight", "weight:", []string{"set", "server", "%", "weight", "="}},
 }
 
 // oldNames are those that actions had in old versions.
@@ -158,7 +159,7 @@ func (s *site) act(r *http.Request, form url.Values) (code string) {
 		switch {
 		case row == nil:
 			unknown++
-		case s.command(r, a, proxy+"/"+name, row):
+		case s.command(r, a, proxy+"/"+name, form.Get("weight"), row):
 			done++
 		}
 	}
@@ -182,12 +183,18 @@ func isProxy(row *stats.Row, name string) bool {
 
 // command does one action to one server, as the Runtime API does it, and reports whether it could be done. There is
 // nothing to disable for a server without checks.
-func (s *site) command(r *http.Request, a *action, server string, row *stats.Row) bool {
+func (s *site) command(r *http.Request, a *action, server, weight string, row *stats.Row) bool {
 	if a.Name == "dhlth" && !row.Has(stats.CheckStatus) || a.Name == "dagent" && !row.Has(stats.AgentStatus) {
 		return false
 	}
 	words := slices.Clone(a.command)
 	words[slices.Index(words, "%")] = server
+	if at := slices.Index(words, "="); at >= 0 {
+		if weight == "" || strings.Trim(weight, "0123456789%") != "" {
+			return false
+		}
+		words[at] = weight
+	}
 	return s.run(r, words)
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -140,5 +141,17 @@ func TestTexts(t *testing.T) {
 		if got := class(status); got != want {
 			t.Errorf("%s is %s, want %s", status, got, want)
 		}
+	}
+}
+
+// A request that panics is told, and nothing that a client does wrong.
+func TestBugs(t *testing.T) {
+	var told []string
+	logger := log.New(bugs(func(line string) { told = append(told, line) }), "", 0)
+	logger.Print("http: TLS handshake error from 127.0.0.1:1: EOF")
+	logger.Print("http: panic serving 127.0.0.1:1: over\ngoroutine 1 [running]:\n")
+	want := []string{"http: panic serving 127.0.0.1:1: over", "goroutine 1 [running]:"}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Error(diff)
 	}
 }

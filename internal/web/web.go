@@ -4,14 +4,15 @@
 package web
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,8 @@ type Source struct {
 	// Run obeys a command of the Runtime API, with all rights, and returns what it answers: "" when it was done.
 	Run       func(words ...string) string
 	Handovers func() stats.Handovers
+	// Bug is told, line by line, of a request that panicked.
+	Bug func(line string)
 	// Event tells the log of the process who changed something, or tried to.
 	Event func(format string, args ...any)
 }
@@ -82,7 +85,7 @@ func Open(cfg *config.Config, source Source, makeRoom func() bool) (*Server, err
 					server: &http.Server{
 						Handler:        newSite(p, &cfg.Global, source, conns),
 						MaxHeaderBytes: headerLimit, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-						ErrorLog: log.New(io.Discard, "", 0), // what clients do wrong is told to them
+						ErrorLog: log.New(bugs(source.Bug), "", 0),
 					},
 				}
 				if err := e.bind(&b.Addrs[i], makeRoom); err != nil {
@@ -98,6 +101,18 @@ func Open(cfg *config.Config, source Source, makeRoom func() bool) (*Server, err
 		return nil, errors.Join(failures...)
 	}
 	return s, nil
+}
+
+// bugs is where net/http writes what goes wrong. What clients do wrong is told to them.
+type bugs func(line string)
+
+func (b bugs) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("http: panic serving")) {
+		for line := range strings.Lines(string(p)) {
+			b(strings.TrimRight(line, "\n"))
+		}
+	}
+	return len(p), nil
 }
 
 func limit(p *config.Proxy) int {
