@@ -22,13 +22,13 @@ setup: ## Install what the tests need, where that is allowed, and name what is m
 	@scripts/setup-tests
 
 test: setup lint ## Set up, lint, and run all tests, with the race detector too
-	$(GO) test -timeout 12m ./...
-	cd bench && $(GO) test -timeout 5m ./...
+	@GO="$(GO)" scripts/run-tests -timeout 15m ./...
+	@cd bench && GO="$(GO)" ../scripts/run-tests -timeout 5m ./...
 	@$(MAKE) --no-print-directory race
 
 race: ## Run the tests with the race detector
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null; then \
-		echo "$(GO) test -race -timeout 15m ./..."; $(GO) test -race -timeout 15m ./...; \
+		GO="$(GO)" scripts/run-tests -race -timeout 20m ./...; \
 	else echo "SKIPPED: the race detector: it needs a C compiler"; fi
 
 e2e: setup ## Run the end-to-end tests only, verbosely
