@@ -108,12 +108,12 @@ func showFD(e *engine.Engine, r *runtimeapi.Request) {
 		}
 	}
 	for _, l := range e.ListenerViews() {
-		line(l.FD, "listener worker=%d fe=%s name=%s id=%d addr=%s", l.Worker+1, l.Frontend, orNone(l.Name, "?"), l.ID, address(&l.Addr))
+		line(l.FD, "listener worker=%d fe=%s name=%s id=%d addr=%s", l.Worker+1, l.Frontend, orNone(l.Name, "?"), l.ID, new(sheet).addr("", &l.Addr).b)
 	}
 	e.Views(func(batch []session.View) bool {
 		for i := range batch {
 			v := &batch[i]
-			line(v.Client.FD, "client worker=%d sess=0x%x fe=%s peer=%s state=%s", v.Worker+1, uint64(v.ID), v.Frontend, address(&v.Peer), v.State)
+			line(v.Client.FD, "client worker=%d sess=0x%x fe=%s peer=%s state=%s", v.Worker+1, uint64(v.ID), v.Frontend, new(sheet).addr("", &v.Peer).b, v.State)
 			line(v.Far.FD, "server worker=%d sess=0x%x sv=%s/%s state=%s", v.Worker+1, uint64(v.ID), v.Backend, v.Server, v.State)
 		}
 		_, err := r.Write(text.Bytes())

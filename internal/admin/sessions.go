@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
@@ -76,10 +75,10 @@ func showSessions(e *engine.Engine, r *runtimeapi.Request) {
 			r.Fail("Session not found.")
 			return
 		}
-		dump(e, r, []session.View{v})
+		new(sheet).dump(e, r, []session.View{v})
 		return
 	}
-	var text bytes.Buffer
+	var out sheet
 	e.Views(func(batch []session.View) bool {
 		kept := batch[:0]
 		for i := range batch {
@@ -88,26 +87,26 @@ func showSessions(e *engine.Engine, r *runtimeapi.Request) {
 			}
 		}
 		if whole {
-			return dump(e, r, kept)
+			return out.dump(e, r, kept)
 		}
-		text.Reset()
+		out.b = out.b[:0]
 		for i := range kept {
-			appendShort(&text, &kept[i])
+			out.short(&kept[i])
 		}
-		_, err := r.Write(text.Bytes())
+		_, err := r.Write(out.b)
 		return err == nil
 	})
 	r.Reply("")
 }
 
 // dump writes everything about some sessions, and reports whether the client is still there.
-func dump(e *engine.Engine, r *runtimeapi.Request, views []session.View) bool {
+func (t *sheet) dump(e *engine.Engine, r *runtimeapi.Request, views []session.View) bool {
 	e.Examine(views)
-	var text bytes.Buffer
+	t.b = t.b[:0]
 	for i := range views {
-		appendLong(&text, &views[i])
+		t.long(&views[i])
 	}
-	_, err := r.Write(text.Bytes())
+	_, err := r.Write(t.b)
 	return err == nil
 }
 

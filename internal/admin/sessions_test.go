@@ -155,7 +155,7 @@ func TestSpan(t *testing.T) {
 	for ms, want := range map[int64]string{
 		-1: "0s", 0: "0s", 999: "0s", 1000: "1s", 60_000: "1m", 61_000: "1m1s", 3_600_000: "1h", 86_400_000 + 5000: "1d5s", 90_061_000: "1d1h",
 	} {
-		if got := span(ms); got != want {
+		if got := string(new(sheet).span("", ms).b); got != want {
 			t.Errorf("%d ms are %s, want %s", ms, got, want)
 		}
 	}

@@ -9,13 +9,14 @@ import (
 )
 
 // Views calls f with the sessions of all workers, a few hundred at a time, until f returns false. The slice is
-// f's until it returns. No worker is kept for longer than it takes to copy those; the engine must have been started.
+// f's until it returns. No worker is kept for longer than it takes to copy those, nor for more than a part of its time; the engine
+// must have been started.
 func (e *Engine) Views(f func([]session.View) bool) {
 	var batch []session.View
 	for _, w := range e.workers {
 		for from, more := uint32(0), true; more; more = from != 0 {
 			batch = batch[:0]
-			if !w.Call(func(t *session.Table) { batch, from = t.Views(batch, from) }) {
+			if !w.Watch(func(t *session.Table) { batch, from = t.Views(batch, from) }) {
 				break
 			}
 			if len(batch) > 0 && !f(batch) {
@@ -42,7 +43,7 @@ func (e *Engine) Examine(views []session.View) {
 		}
 		part := views[:n]
 		if w := e.workerOf(part[0].ID); w != nil {
-			w.Call(func(t *session.Table) { t.Examine(part) })
+			w.Watch(func(t *session.Table) { t.Examine(part) })
 		}
 		views = views[n:]
 	}

@@ -16,6 +16,9 @@ import (
 // patience is for what ends by itself, on a machine with other work.
 const patience = 20 * time.Second
 
+// theForker stays.
+var theForker = goleak.IgnoreTopFunction("github.com/penstock/penstock/internal/testutil.forker")
+
 // Main runs the tests of a package and returns the exit code: not 0 when a test failed, or when
 // the tests left a goroutine or a descriptor behind. A TestMain calls it.
 func Main(m *testing.M) int {
@@ -23,6 +26,7 @@ func Main(m *testing.M) int {
 	if warm, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		warm.Close()
 	}
+	forks()      // now: tests count goroutines
 	leasePorts() // now: its descriptor stays, and tests count theirs
 	// A shell's background job ignores SIGINT, and children inherit that. One that is caught here is
 	// at its default there, as in the foreground.
@@ -41,7 +45,7 @@ func Main(m *testing.M) int {
 	if code != 0 {
 		return code
 	}
-	if !poll(patience, func() bool { err = goleak.Find(); return err == nil }) {
+	if !poll(patience, func() bool { err = goleak.Find(theForker); return err == nil }) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -64,7 +64,7 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		tb.Fatal(err)
 	}
 	p.Pid, p.handle = cmd.Process.Pid, cmd.Process

@@ -56,6 +56,10 @@ type Worker struct {
 		sync.Mutex
 		list []func()
 	}
+	watching struct { // see Watch
+		sync.Mutex
+		from time.Time // when the next one may look
+	}
 	done   chan struct{}
 	thread atomic.Int64 // 0: not started
 }
@@ -247,6 +251,31 @@ func (w *Worker) Quit() { w.order(orderQuit) }
 // reports false when the worker ended instead. While f runs nobody is served, so it must be short. The worker
 // must have been started.
 func (w *Worker) Call(f func(*session.Table)) bool { return w.do(func() { f(w.Table) }) }
+
+// watchShare is which part of a worker's time those have who watch it: one of so many.
+const watchShare = 20
+
+// Watch is Call for those who look at many sessions, a piece at a time, as often as they like: they get their turn one after the
+// other, and all of them together at most a part of the worker's time.
+func (w *Worker) Watch(f func(*session.Table)) bool {
+	w.watching.Lock()
+	defer w.watching.Unlock()
+	if pause := time.Until(w.watching.from); pause > 0 {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-w.done:
+			return false
+		}
+	}
+	return w.Call(func(t *session.Table) {
+		begun := time.Now()
+		f(t)
+		end := time.Now()
+		w.watching.from = end.Add((watchShare - 1) * end.Sub(begun))
+	})
+}
 
 func (w *Worker) do(f func()) bool {
 	ran := make(chan struct{})
