@@ -12,7 +12,7 @@ import (
 // However many watch, and without a pause, they have their part of a worker's time and no more.
 func TestWatchersShare(t *testing.T) {
 	e, _ := mustStart(t, "global\n nbthread 1\nlisten l\n bind "+testutil.Loopback(testutil.FreePort(t))+"\n server s 127.0.0.1:1\n")
-	const look, watchers, looks, share = 2 * time.Millisecond, 4, 3, 20
+	const look, watchers, looks, share = 2 * time.Millisecond, 4, 3, 25
 	var mu sync.Mutex
 	var spans [][2]time.Time
 	var group sync.WaitGroup

@@ -15,11 +15,11 @@ import (
 // that are shown (Examine). Between two calls sessions come and go: a view may be of one that is gone.
 
 // ViewSlots is the number of slots that one call of Views looks at.
-const ViewSlots = 256
+const ViewSlots = 128
 
 // One call of Examine or of Kill takes so many sessions. To end one costs two closes and a log line.
 const (
-	ExamineMost = 32
+	ExamineMost = 8
 	KillMost    = 16
 )
 

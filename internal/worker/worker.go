@@ -253,7 +253,7 @@ func (w *Worker) Quit() { w.order(orderQuit) }
 func (w *Worker) Call(f func(*session.Table)) bool { return w.do(func() { f(w.Table) }) }
 
 // watchShare is which part of a worker's time those have who watch it: one of so many.
-const watchShare = 20
+const watchShare = 25
 
 // Watch is Call for those who look at many sessions, a piece at a time, as often as they like: they get their turn one after the
 // other, and all of them together at most a part of the worker's time.
