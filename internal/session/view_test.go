@@ -56,9 +56,9 @@ func TestView(t *testing.T) {
 	c, s := r.pair()
 	c.send(100)
 	s.receive(100)
-	views, next := r.table.Views(nil, 0)
-	if len(views) != 1 || next != 0 {
-		t.Fatalf("%d sessions, next %d", len(views), next)
+	views, _ := r.table.Views(nil, 0)
+	if len(views) != 1 {
+		t.Fatalf("%d sessions", len(views))
 	}
 	v := views[0]
 	if v.State != "relay" || v.Up.Bytes != 100 || v.Down.Bytes != 0 || v.Frontend != "l" || v.Server != "s1" || !v.SlotHeld || v.Up.Splice {
