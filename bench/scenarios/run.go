@@ -132,6 +132,7 @@ func (r *run) allOnce(ctx context.Context) error {
 			}
 			r.Progress(fmt.Sprintf("round %d/%d  %d/%d  %s  %s", r.round+1, r.Rounds, i+1, len(r.Scenarios), s.Name, p.Name))
 			sample, err := s.measure(r, ctx, s, p)
+			r.stopChecking()
 			switch {
 			case err == nil:
 				sample.Scenario, sample.Peer, sample.Round = s.Name, p.Name, r.round

@@ -120,6 +120,16 @@ func (px *proxy) stop() {
 	}
 }
 
+// stopChecking ends the proxies that check servers: they would go on beside what others are measured by.
+func (r *run) stopChecking() {
+	maps.DeleteFunc(r.proxies, func(k key, px *proxy) bool {
+		if k.checks > 0 {
+			px.stop()
+		}
+		return k.checks > 0
+	})
+}
+
 func (r *run) stopAll() {
 	for _, px := range r.proxies {
 		px.stop()
