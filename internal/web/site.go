@@ -6,13 +6,13 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"github.com/penstock/penstock/internal/config"
+	"github.com/penstock/penstock/internal/engine"
 	"github.com/penstock/penstock/internal/stats"
 )
 
@@ -31,10 +31,7 @@ func newSite(p *config.Proxy, g *config.Global, source Source, conns *atomic.Int
 	s := &site{proxy: p, web: &p.Web, source: source, node: p.Web.Node, desc: p.Web.Desc, conns: conns}
 	_, _ = rand.Read(s.key[:]) // it never fails
 	if s.node == "" {
-		s.node = g.Node
-	}
-	if s.node == "" {
-		s.node, _ = os.Hostname()
+		s.node = engine.NodeName(g)
 	}
 	if s.desc == "" {
 		s.desc = g.Description
